@@ -1,0 +1,1 @@
+"""faxrelay: the service. Everything that knows the database, the clock and the network."""
