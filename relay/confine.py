@@ -280,7 +280,11 @@ def _program_places() -> set[Path]:
     house = Path(__file__).resolve().parent.parent
     places |= {house / package for package in PACKAGES}
     outside_usr = {place for place in places if place.is_dir() and not place.is_relative_to("/usr")}
-    return {place for place in outside_usr if not any(place != other and place.is_relative_to(other) for other in outside_usr)}
+    return {
+        place
+        for place in outside_usr
+        if not any(place != other and place.is_relative_to(other) for other in outside_usr)
+    }
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,207 @@
+"""What needs a restart: listeners, database, outgoing mail, lines. Read once, frozen; an unknown key is fatal.
+
+``faxrelay.yaml`` holds it; with no file at all the embedded default stands: SQLite and a folder, the simulated telephone
+network, outgoing mail into a Maildir, everything on loopback. What reloads while the service runs is in the policy folder.
+Secrets are references (``env:NAME``, ``file:PATH``), never values. Each field has its type, default, doc and unit here;
+``docs/settings.md`` is made from it.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from policies import read_document
+from relay.confine import MIB, Sandbox
+from relay.errors import SettingsError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Proof(Enum):
+    """How a listener lets a sender prove itself."""
+
+    NETWORK = "network"
+    NONE = "none"
+
+
+class Listener(_Section):
+    """One SMTP listener."""
+
+    address: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8025, description="Port to listen on; 0 lets the system pick one.")
+    proofs: tuple[Proof, ...] = Field(
+        (Proof.NETWORK, Proof.NONE),
+        description="Proofs that this listener can give. `none` is only for loopback or a listener named as trusted.",
+    )
+    trusted: bool = Field(
+        default=False,
+        description="Every client that reaches this listener is trusted: allows `none` on an address other than loopback.",
+    )
+
+
+class Smtp(_Section):
+    """The embedded SMTP server."""
+
+    hostname: str = Field("localhost", description="The name in the greeting and in Received.")
+    listeners: tuple[Listener, ...] = Field((Listener(),), description="Where it listens.")
+    message_bytes: int = Field(30 * MIB, ge=1024, description="Largest message, bytes.")
+    attachment_bytes: int = Field(10 * MIB, ge=1024, description="Largest decoded attachment, bytes.")
+    recipients: int = Field(100, ge=1, le=1000, description="Most recipients of one message.")
+    connections: int = Field(500, ge=1, description="Most connections at once.")
+    connections_per_address: int = Field(50, ge=1, description="Most connections of one client address at once.")
+    idle_seconds: float = Field(300.0, gt=0, description="How long a client may say nothing, seconds (RFC 5321 4.5.3.2).")
+    data_seconds: float = Field(900.0, gt=0, description="How long one message may take to arrive, seconds.")
+    disk_reserve_bytes: int = Field(
+        256 * MIB, ge=0, description="Mail is answered 452 while the data directory has less room left, bytes."
+    )
+
+
+class Smarthost(_Section):
+    """The mail server that takes our mail."""
+
+    host: str = Field(description="Its name or address.")
+    port: Port = Field(587, description="Its port.")
+    tls: str = Field("starttls", pattern="^(starttls|tls|none)$", description="`starttls`, `tls` (from the start) or `none`.")
+    username: str | None = Field(None, description="Login, where it wants one.")
+    password: str | None = Field(None, description="Reference to the password: `env:NAME` or `file:PATH`.")
+    timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer, seconds.")
+
+
+class OutgoingMail(_Section):
+    """Receipts and received faxes on their way out."""
+
+    sender: str = Field("fax@fax.example.com", description="The From address of the relay's mail.")
+    sender_name: str = Field("Fax relay", description="The name beside it.")
+    smarthost: Smarthost | None = Field(None, description="The mail server that takes it; none: the Maildir below.")
+    maildir: Path | None = Field(None, description="A Maildir; default `DATA/mail` where there is no smarthost.")
+
+
+class Web(_Section):
+    """The HTTP listener: health, metrics, links."""
+
+    address: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8080, description="Port to listen on; 0 lets the system pick one.")
+    base_url: str | None = Field(None, description="How people reach it, for links in mail; none: the listener's address.")
+    link_days: float = Field(7.0, gt=0, description="How long a link in a mail works, days.")
+
+
+class Simulated(_Section):
+    """The telephone network in memory. It never reaches a real telephone."""
+
+    channels: int = Field(8, ge=1, le=64, description="Calls at once.")
+    real_time: bool = Field(default=False, description="Let calls last as long as real ones.")
+    exchange: Path | None = Field(None, description="Socket of a network that runs elsewhere; none: one of our own.")
+    behaviours: dict[str, str] = Field(default_factory=dict, description="Number -> behaviour, beside the documented table.")
+
+
+class Lines(_Section):
+    """Ways to the telephone network."""
+
+    simulated: Simulated | None = Field(default_factory=Simulated, description="The simulated network; null: none.")
+
+
+class Log(_Section):
+    """The structured log on standard error."""
+
+    format: str = Field("console", pattern="^(console|json)$", description="`console` for people, `json` for programs.")
+    level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severity that is written.")
+    full_numbers: bool = Field(default=False, description="Write telephone numbers in full; else their last digits are masked.")
+
+
+class Settings(_Section):
+    """All of ``faxrelay.yaml``."""
+
+    data: Path = Field(Path("faxrelay-data"), description="The data directory.")
+    database: str | None = Field(None, description="SQLAlchemy URL; none: SQLite in the data directory. May be a reference.")
+    policies: Path | None = Field(None, description="The policy folder; none: `DATA/policies`, made with a first file.")
+    confinement: Sandbox = Field(
+        Sandbox.BUBBLEWRAP,
+        description="`bubblewrap`, or `container` where the administrator says that the container is the confinement.",
+    )
+    smtp: Smtp = Field(default_factory=Smtp, description="Mail in.")
+    mail: OutgoingMail = Field(default_factory=OutgoingMail, description="Mail out.")
+    web: Web = Field(default_factory=Web, description="HTTP.")
+    lines: Lines = Field(default_factory=Lines, description="Telephone lines.")
+    trusted_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), description="Clients in these networks count as proven (`network`) for rules that name no network of their own."
+    )
+    log: Log = Field(default_factory=Log, description="The log.")
+
+    @property
+    def database_url(self) -> str:
+        """Return the URL of the database, references resolved."""
+        if self.database is None:
+            return f"sqlite:///{self.data / 'faxrelay.db'}"
+        return secret(self.database) if self.database.startswith(("env:", "file:")) else self.database
+
+    @property
+    def policy_folder(self) -> Path:
+        """Return the folder of the policy files."""
+        return self.policies or self.data / "policies"
+
+    @property
+    def maildir(self) -> Path:
+        """Return the Maildir for outgoing mail where there is no smarthost."""
+        return self.mail.maildir or self.data / "mail"
+
+
+def load(file: Path | None = None, environment: dict[str, str] | None = None) -> Settings:
+    """Read the settings; ``None`` is the embedded default, with ``FAXRELAY_DATA`` as its data directory.
+
+    Relative paths count from the file's folder. Raises :class:`SettingsError` naming file, line and key.
+    """
+    environment = dict(os.environ) if environment is None else environment
+    raw: dict[str, Any] = {}
+    if file is not None:
+        try:
+            raw = read_document(file).data or {}
+        except (OSError, ValueError) as fault:
+            raise SettingsError(f"{file}: {fault}") from fault
+    if "FAXRELAY_DATA" in environment:
+        raw["data"] = environment["FAXRELAY_DATA"]
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as fault:
+        raise SettingsError("\n".join(_explain(file, error) for error in fault.errors())) from fault
+    home = file.parent if file is not None else Path()
+    return _check(settings.model_copy(update={"data": (home / settings.data).absolute()}))
+
+
+def secret(reference: str) -> str:
+    """Return what a reference (``env:NAME``, ``file:PATH``) names; raises :class:`SettingsError`."""
+    kind, _, name = reference.partition(":")
+    try:
+        if kind == "env":
+            return os.environ[name]
+        if kind == "file":
+            return Path(name).read_text(encoding="utf-8").strip()
+    except (KeyError, OSError) as fault:
+        raise SettingsError(f"the secret {reference} cannot be read: {fault}") from fault
+    raise SettingsError("a secret is a reference, env:NAME or file:PATH, never the value itself")
+
+
+def _check(settings: Settings) -> Settings:
+    for listener in settings.smtp.listeners:
+        loopback = listener.address in {"127.0.0.1", "::1", "localhost"}
+        if Proof.NONE in listener.proofs and not (loopback or listener.trusted):
+            raise SettingsError(
+                f"smtp.listeners: {listener.address}:{listener.port} accepts senders without proof from other machines; "
+                "remove `none` from its proofs, or say `trusted: true`"
+            )
+    return settings
+
+
+def _explain(file: Path | None, error: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
+    key = ".".join(str(part) for part in error["loc"])
+    return f"{file or 'settings'}: {key}: {error['msg']}"

@@ -1,0 +1,1 @@
+"""What must survive: rows, blobs, the queue. Nothing in here knows mail, documents or telephones."""

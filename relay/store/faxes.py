@@ -1,0 +1,174 @@
+"""A fax's rows: how it comes into being, how it moves, what is told of it.
+
+:func:`move` is the only writer of ``fax.state``. Each change leaves an ``event`` row in the same transaction: the
+events of a fax, in the order of their ``seq``, are its history, and the unrouted ones among them feed the outbox.
+All functions run inside a caller's transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from relay import fax as life
+from relay.errors import IllegalMove, LostClaim, NotFound
+from relay.fax import Direction, Inbound, Outbound
+from relay.store import lanes
+from relay.store.engine import Topic, announce
+from relay.store.tables import event, fax
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relay.ids import IdSource
+
+#: Moves that the relay's own vocabulary has an event for, beside ``fax.<state>``.
+_SPECIAL = {
+    (Outbound.DIALING, Outbound.QUEUED): "fax.attempt_failed",
+    (Outbound.HELD, Outbound.PREPARING): "fax.released",
+    (Outbound.HELD, Outbound.QUEUED): "fax.released",
+    (Outbound.HELD, Outbound.FAILED): "fax.refused",
+}
+#: Events that nobody outside is told of.
+_INTERNAL = frozenset({"fax.preparing", "fax.receiving"})
+
+
+def get(connection: sa.Connection, fax_id: int, *, lock: bool = False) -> sa.Row[Any]:
+    """Return a fax's row; raises :class:`NotFound`. ``lock``: until the transaction ends."""
+    query = sa.select(fax).where(fax.c.id == fax_id)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        raise NotFound(f"there is no fax {fax_id}; `faxrelay fax list` shows those there are")
+    return row
+
+
+def create(connection: sa.Connection, ids: IdSource, values: Mapping[str, Any], *, reason: str) -> int:
+    """Insert a fax in its first state and return its id. ``values`` are columns of ``fax``, ``created_at`` among them."""
+    fax_id = ids()
+    direction = Direction(values["direction"])
+    first = Outbound.ACCEPTED if direction is Direction.OUTBOUND else Inbound.RECEIVING
+    connection.execute(
+        fax.insert().values(
+            id=fax_id, state=first.value, reason=reason, updated_at=values["created_at"], **values
+        )
+    )
+    _tell(connection, ids, fax_id, values["created_at"], f"fax.{first.value}", after=first.value, reason=reason)
+    return fax_id
+
+
+def move(  # noqa: PLR0913  each keyword is a fact of the move
+    connection: sa.Connection,
+    ids: IdSource,
+    fax_id: int,
+    after: life.State,
+    *,
+    at: float,
+    reason: str,
+    fence: int | None = None,
+    detail: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> None:
+    """Move a fax to ``after`` and write its event; ``changes`` are further columns to set with it.
+
+    Raises :class:`IllegalMove` and changes nothing where the table has no such move, :class:`LostClaim` where
+    ``fence`` is given and no longer the row's.
+    """
+    row = get(connection, fax_id, lock=True)
+    before = life.state(Direction(row.direction), row.state)
+    life.check(before, after)
+    if fence is not None and row.fence != fence:
+        raise LostClaim(f"fax {fax_id} is in other hands")
+    changed = dict(changes or {})
+    done = connection.execute(
+        fax.update()
+        .where(fax.c.id == fax_id, fax.c.state == before.value)
+        .values(state=after.value, reason=reason, updated_at=at, **_left(before), **changed)
+    )
+    if done.rowcount != 1:
+        raise IllegalMove(f"fax {fax_id} has left {before.value} meanwhile")
+    if after is Outbound.QUEUED:
+        due = changed.get("not_before", row.not_before)
+        lanes.open_lane(connection, row.number, row.priority, due)
+        announce(connection, Topic.DIAL)
+    kind = _SPECIAL.get((before, after), f"fax.{after.value}")  # type: ignore[call-overload]  # keys are outbound pairs
+    _tell(connection, ids, fax_id, at, kind, before=before.value, after=after.value, reason=reason, detail=detail)
+
+
+def note(
+    connection: sa.Connection,
+    ids: IdSource,
+    fax_id: int,
+    kind: str,
+    *,
+    at: float,
+    reason: str = "",
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Write an event that is no move (``fax.ringing``, ``fax.page_confirmed``): history, told to nobody outside."""
+    _tell(connection, ids, fax_id, at, kind, reason=reason, detail=detail, routed=True)
+
+
+def history(connection: sa.Connection, fax_id: int) -> list[sa.Row[Any]]:
+    """Return a fax's events in order."""
+    return list(connection.execute(sa.select(event).where(event.c.fax_id == fax_id).order_by(event.c.seq)))
+
+
+def request_cancel(connection: sa.Connection, ids: IdSource, fax_id: int, *, at: float, who: str) -> bool:
+    """Cancel a fax, or ask for it where a call is going on; return whether it is cancelled already.
+
+    Raises :class:`IllegalMove` where the fax has ended.
+    """
+    row = get(connection, fax_id, lock=True)
+    where = life.state(Direction(row.direction), row.state)
+    if life.terminal(where) or isinstance(where, Inbound):
+        raise IllegalMove(f"fax {fax_id} is {where.value}: there is nothing left to cancel")
+    if where is Outbound.DIALING:
+        connection.execute(fax.update().where(fax.c.id == fax_id).values(cancel_requested=True, updated_at=at))
+        announce(connection, Topic.CANCEL)
+        return False
+    move(connection, ids, fax_id, Outbound.CANCELLED, at=at, reason=f"cancelled by {who}")
+    return True
+
+
+def _left(before: life.State) -> dict[str, Any]:
+    """Return what a fax gives back when it leaves ``before``: a lease belongs to one state."""
+    if before is Outbound.DIALING:
+        return {"slot": None, "lease_owner": None, "lease_until": None}
+    return {"lease_owner": None, "lease_until": None}
+
+
+def _tell(  # noqa: PLR0913  the columns of an event
+    connection: sa.Connection,
+    ids: IdSource,
+    fax_id: int,
+    at: float,
+    kind: str,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    reason: str = "",
+    detail: Mapping[str, Any] | None = None,
+    routed: bool = False,
+) -> None:
+    routed = routed or kind in _INTERNAL
+    last = sa.select(sa.func.coalesce(sa.func.max(event.c.seq), 0) + 1).where(event.c.fax_id == fax_id)
+    connection.execute(
+        event.insert().values(
+            id=ids(), fax_id=fax_id, seq=last.scalar_subquery(), at=at, kind=kind, before=before, after=after,
+            reason=reason, detail=detail and dict(detail), routed=routed,
+        )
+    )  # fmt: skip
+    announce(connection, Topic.PROGRESS)
+    if not routed:
+        announce(connection, Topic.OUTBOX)
+
+
+def check_resend(row: sa.Row[Any]) -> None:
+    """Raise :class:`IllegalMove` unless the fax is one that a person may send again."""
+    if row.direction != Direction.OUTBOUND.value:
+        raise IllegalMove(f"fax {row.id} was received: only a fax that was sent from here can be sent again")
+    if not life.terminal(Outbound(row.state)):
+        raise IllegalMove(f"fax {row.id} is {row.state}: it can be sent again when it has ended")
+    if row.document_id is None:
+        raise IllegalMove(f"fax {row.id} was refused before it had a document: send it anew")

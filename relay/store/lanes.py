@@ -1,0 +1,93 @@
+"""Fair share: a row for each (number, priority) that has queued faxes, so that claiming never scans the backlog.
+
+A *lane* holds the queued faxes of one sending number at one priority. Lanes are served by priority, then by ``served``,
+the count of calls divided by the number's weight: the least served goes first (start-time fair queueing). ``due_at`` is a
+lower bound: nothing in the lane is due earlier; a lane whose ``due_at`` is none holds nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from relay.store.tables import fax, queue_lane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def open_lane(connection: sa.Connection, number: str, priority: int, due_at: float) -> None:
+    """Note that the lane has a fax that is due at ``due_at``.
+
+    A lane that was idle starts level with the least served of the others: it has no claim on the time it did not use.
+    """
+    here = sa.and_(queue_lane.c.number == number, queue_lane.c.priority == priority)
+    row = connection.execute(sa.select(queue_lane).where(here).with_for_update()).first()
+    if row is None or row.due_at is None:
+        level = sa.select(sa.func.coalesce(sa.func.min(queue_lane.c.served), 0.0)).where(
+            queue_lane.c.priority == priority, queue_lane.c.due_at.is_not(None)
+        )
+        least = connection.execute(level).scalar_one()
+        if row is None:
+            connection.execute(
+                queue_lane.insert().values(number=number, priority=priority, served=least, due_at=due_at)
+            )
+        else:
+            served = max(row.served, least)
+            connection.execute(queue_lane.update().where(here).values(served=served, due_at=due_at))
+    elif due_at < row.due_at:
+        connection.execute(queue_lane.update().where(here).values(due_at=due_at))
+
+
+def due_lanes(connection: sa.Connection, now: float) -> Iterator[sa.Row[Any]]:
+    """Yield the lanes that may have something due, in the order in which they should be served."""
+    query = (
+        sa.select(queue_lane)
+        .where(queue_lane.c.due_at <= now)
+        .order_by(queue_lane.c.priority, queue_lane.c.served, queue_lane.c.number)
+    )
+    yield from connection.execute(query)
+
+
+def head(connection: sa.Connection, lane: sa.Row[Any], now: float) -> sa.Row[Any] | None:
+    """Return the lane's first due fax whose peer has a free slot, locked; ``None`` where there is none."""
+    other = fax.alias("other")
+    busy = (
+        sa.select(sa.func.count())
+        .select_from(other)
+        .where(other.c.peer == fax.c.peer, other.c.state == sa.literal_column("'dialing'"))
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(fax)
+        .where(*_in_lane(lane), fax.c.not_before <= now, busy < fax.c.peer_slots)
+        .order_by(fax.c.not_before, fax.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(query).first()
+
+
+def charge(connection: sa.Connection, lane: sa.Row[Any], weight: float) -> None:
+    """Count one call for the lane; a number of weight 2 is charged half."""
+    connection.execute(_this(lane).values(served=queue_lane.c.served + 1.0 / weight))
+
+
+def settle(connection: sa.Connection, lane: sa.Row[Any], now: float) -> None:
+    """Correct ``due_at`` of a lane that had no fax to give: to its earliest fax, or to none.
+
+    A fax that is due but whose peer is busy keeps the lane open.
+    """
+    earliest = connection.execute(sa.select(sa.func.min(fax.c.not_before)).where(*_in_lane(lane))).scalar()
+    if earliest is None or earliest > now:
+        connection.execute(_this(lane).values(due_at=earliest))
+
+
+def _in_lane(lane: sa.Row[Any]) -> tuple[sa.ColumnElement[bool], ...]:
+    queued = fax.c.state == sa.literal_column("'queued'")
+    return (queued, fax.c.number == lane.number, fax.c.priority == lane.priority)
+
+
+def _this(lane: sa.Row[Any]) -> sa.Update:
+    return queue_lane.update().where(queue_lane.c.number == lane.number, queue_lane.c.priority == lane.priority)

@@ -1,0 +1,226 @@
+"""The tables. Times are seconds since 1970 (UTC) as floats; ids are :mod:`relay.ids` integers.
+
+What the rows promise, beside their columns:
+
+* ``fax.state`` is written by :func:`relay.store.faxes.move` alone, with its ``event`` row in the same transaction;
+* at most one dialling fax holds a ``(peer, slot)``: a unique index, so that no two processes ever ring the same
+  machine at once beyond what the policy allows;
+* whoever works on a ``fax``, ``document`` or ``delivery`` holds its lease; the ``fence`` grows with every claim, so that
+  a worker whose lease ran out cannot commit over its successor.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+_Time = sa.Double
+
+
+def _lease() -> tuple[sa.Column[str], sa.Column[float], sa.Column[int]]:
+    return (
+        sa.Column("lease_owner", sa.String(64)),
+        sa.Column("lease_until", _Time),
+        sa.Column("fence", sa.Integer, nullable=False, server_default="0"),
+    )
+
+
+submission = sa.Table(
+    "submission",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("source", sa.String(16), nullable=False, doc="smtp, command"),
+    sa.Column("sender", sa.String(320), doc="the proven address; none for the command line"),
+    sa.Column("proof", sa.String(16), nullable=False),
+    sa.Column("number", sa.String(16), nullable=False, doc="the sending number, E.164"),
+    sa.Column("message_id", sa.String(998)),
+    sa.Column("subject", sa.Text, nullable=False, server_default="", doc="as its sender wrote it, decoded"),
+    sa.Column("answerable", sa.Boolean, nullable=False, doc="whether its sender may be written to (RFC 3834)"),
+    sa.Column("thread", sa.Text, nullable=False, server_default="", doc="the References of the message"),
+    sa.Column("settings", sa.JSON, nullable=False, doc="the policy's effective settings, as decided at intake"),
+    sa.Column("created_at", _Time, nullable=False),
+)
+
+attachment = sa.Table(
+    "attachment",
+    metadata,
+    sa.Column("submission_id", sa.ForeignKey("submission.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("media_type", sa.String(255), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("blob", sa.String(64), nullable=False, doc="SHA-256 of the decoded bytes"),
+)
+
+document = sa.Table(
+    "document",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("submission_id", sa.ForeignKey("submission.id")),
+    sa.Column("rendering", sa.String(64), nullable=False),
+    sa.Column("blob", sa.String(64), doc="the fax TIFF, once it is made"),
+    sa.Column("refusal", sa.Text, doc="why it cannot be made, as a sentence for its sender"),
+    sa.Column("pages", sa.Integer),
+    sa.Column("size", sa.BigInteger),
+    sa.Column("report", sa.JSON),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("not_before", _Time, nullable=False, server_default="0"),
+    sa.Column("created_at", _Time, nullable=False),
+    *_lease(),
+    sa.UniqueConstraint("submission_id", "rendering"),
+)
+_unmade = sa.and_(document.c.blob.is_(None), document.c.refusal.is_(None))
+sa.Index("ix_document_unmade", document.c.id, sqlite_where=_unmade, postgresql_where=_unmade)
+
+fax = sa.Table(
+    "fax",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("direction", sa.String(8), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default="", doc="why it is where it is, as a sentence"),
+    sa.Column("submission_id", sa.ForeignKey("submission.id"), index=True),
+    sa.Column("document_id", sa.ForeignKey("document.id"), index=True),
+    sa.Column("number", sa.String(16), nullable=False, doc="the relay's own number, E.164"),
+    sa.Column("peer", sa.String(16), nullable=False, doc="the far number as dialled or as it called; may be empty"),
+    sa.Column("peer_written", sa.String(320), nullable=False, server_default="", doc="the recipient as written"),
+    sa.Column("peer_slots", sa.Integer, nullable=False, server_default="1", doc="calls at once to this peer"),
+    sa.Column("slot", sa.Integer, doc="which of the peer's slots a dialling fax holds"),
+    sa.Column("priority", sa.Integer, nullable=False, server_default="5", doc="0 is first"),
+    sa.Column("not_before", _Time, nullable=False, server_default="0"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0", doc="calls made"),
+    sa.Column("pages", sa.Integer),
+    sa.Column("pages_confirmed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("remote_ident", sa.String(64), nullable=False, server_default=""),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("resend_of", sa.ForeignKey("fax.id")),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("updated_at", _Time, nullable=False),
+    *_lease(),
+)
+_queued = fax.c.state == sa.literal_column("'queued'")
+_dialing = fax.c.state == sa.literal_column("'dialing'")
+sa.Index(
+    "ix_fax_queued",
+    fax.c.number, fax.c.priority, fax.c.not_before, fax.c.id,
+    sqlite_where=_queued, postgresql_where=_queued,
+)  # fmt: skip
+sa.Index("uq_fax_peer_slot", fax.c.peer, fax.c.slot, unique=True, sqlite_where=_dialing, postgresql_where=_dialing)
+sa.Index("ix_fax_state", fax.c.state, fax.c.id)
+sa.Index("ix_fax_number_created", fax.c.number, fax.c.created_at)
+
+submission_key = sa.Table(
+    "submission_key",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("fax_id", sa.ForeignKey("fax.id"), nullable=False),
+    sa.Column("expires_at", _Time, nullable=False, index=True),
+)
+
+attempt = sa.Table(
+    "attempt",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("fax_id", sa.ForeignKey("fax.id"), nullable=False),
+    sa.Column("ordinal", sa.Integer, nullable=False, doc="1 is the first call"),
+    sa.Column("trunk", sa.String(64), nullable=False),
+    sa.Column("started_at", _Time, nullable=False),
+    sa.Column("ended_at", _Time),
+    sa.Column("cause", sa.String(16)),
+    sa.Column("pages_confirmed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("transmitted", sa.String(64), doc="blob of the transmitted image: the document with its header line"),
+    sa.Column("transmitted_size", sa.BigInteger),
+    sa.Column("result", sa.JSON, doc="the line's result, as transport.seam.CallResult names its fields"),
+    sa.Column("next", sa.Text, nullable=False, server_default="", doc="what followed and why, as a sentence"),
+    sa.UniqueConstraint("fax_id", "ordinal"),
+)
+
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("fax_id", sa.ForeignKey("fax.id"), nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False, doc="counts the events of one fax from 1: its history"),
+    sa.Column("at", _Time, nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False, doc="fax.accepted, fax.page_confirmed, ..."),
+    sa.Column("before", sa.String(16), doc="the state that was left, where the event is a move"),
+    sa.Column("after", sa.String(16)),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("detail", sa.JSON),
+    sa.Column("routed", sa.Boolean, nullable=False, doc="whether its deliveries are in the outbox"),
+    sa.UniqueConstraint("fax_id", "seq"),
+)
+_unrouted = event.c.routed.is_(sa.false())
+sa.Index("ix_event_unrouted", event.c.id, sqlite_where=_unrouted, postgresql_where=_unrouted)
+
+queue_lane = sa.Table(
+    "queue_lane",
+    metadata,
+    sa.Column("number", sa.String(16), primary_key=True),
+    sa.Column("priority", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("served", sa.Double, nullable=False, doc="weighted count of calls: the least served goes first"),
+    sa.Column("due_at", _Time, doc="no queued fax of this lane is due earlier; none: nothing is queued"),
+)
+sa.Index("ix_queue_lane_order", queue_lane.c.priority, queue_lane.c.served)
+
+channel = sa.Table(
+    "channel",
+    metadata,
+    sa.Column("trunk", sa.String(64), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("fax_id", sa.BigInteger, doc="the fax on it; none: free"),
+    sa.Column("enabled", sa.Boolean, nullable=False, server_default=sa.true()),
+)
+
+target = sa.Table(
+    "target",
+    metadata,
+    sa.Column("lane", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(320), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0", doc="failures in a row"),
+    sa.Column("suspended_at", _Time),
+    sa.Column("suspended_why", sa.Text),
+)
+
+delivery = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("lane", sa.String(16), nullable=False, doc="mail, callback, device"),
+    sa.Column("target", sa.String(320), nullable=False),
+    sa.Column(
+        "order_key", sa.String(352), nullable=False, doc="deliveries of one key go out in the order of their ids"
+    ),
+    sa.Column("kind", sa.String(32), nullable=False, doc="what is delivered: receipt, received_fax, ..."),
+    sa.Column("fax_id", sa.ForeignKey("fax.id"), index=True),
+    sa.Column("event_id", sa.ForeignKey("event.id")),
+    sa.Column("payload", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, doc="due, done, failed"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("not_before", _Time, nullable=False),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("ended_at", _Time),
+    sa.Column("answer", sa.Text, nullable=False, server_default="", doc="the far side's last words, or our fault"),
+    *_lease(),
+)
+_due = delivery.c.state == sa.literal_column("'due'")
+sa.Index("ix_delivery_due", delivery.c.lane, delivery.c.not_before, sqlite_where=_due, postgresql_where=_due)
+sa.Index(
+    "ix_delivery_order", delivery.c.lane, delivery.c.order_key, delivery.c.id, sqlite_where=_due, postgresql_where=_due
+)
+
+link_use = sa.Table(
+    "link_use",
+    metadata,
+    sa.Column("link", sa.String(64), primary_key=True),
+    sa.Column("used_at", _Time, nullable=False),
+)
