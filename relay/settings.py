@@ -60,7 +60,9 @@ class Smtp(_Section):
     recipients: int = Field(100, ge=1, le=1000, description="Most recipients of one message.")
     connections: int = Field(500, ge=1, description="Most connections at once.")
     connections_per_address: int = Field(50, ge=1, description="Most connections of one client address at once.")
-    idle_seconds: float = Field(300.0, gt=0, description="How long a client may say nothing, seconds (RFC 5321 4.5.3.2).")
+    idle_seconds: float = Field(
+        300.0, gt=0, description="How long a client may say nothing, seconds (RFC 5321 4.5.3.2)."
+    )
     data_seconds: float = Field(900.0, gt=0, description="How long one message may take to arrive, seconds.")
     disk_reserve_bytes: int = Field(
         256 * MIB, ge=0, description="Mail is answered 452 while the data directory has less room left, bytes."
@@ -72,7 +74,9 @@ class Smarthost(_Section):
 
     host: str = Field(description="Its name or address.")
     port: Port = Field(587, description="Its port.")
-    tls: str = Field("starttls", pattern="^(starttls|tls|none)$", description="`starttls`, `tls` (from the start) or `none`.")
+    tls: str = Field(
+        "starttls", pattern="^(starttls|tls|none)$", description="`starttls`, `tls` (from the start) or `none`."
+    )
     username: str | None = Field(None, description="Login, where it wants one.")
     password: str | None = Field(None, description="Reference to the password: `env:NAME` or `file:PATH`.")
     timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer, seconds.")
@@ -92,7 +96,9 @@ class Web(_Section):
 
     address: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8080, description="Port to listen on; 0 lets the system pick one.")
-    base_url: str | None = Field(None, description="How people reach it, for links in mail; none: the listener's address.")
+    base_url: str | None = Field(
+        None, description="How people reach it, for links in mail; none: the listener's address."
+    )
     link_days: float = Field(7.0, gt=0, description="How long a link in a mail works, days.")
 
 
@@ -102,7 +108,9 @@ class Simulated(_Section):
     channels: int = Field(8, ge=1, le=64, description="Calls at once.")
     real_time: bool = Field(default=False, description="Let calls last as long as real ones.")
     exchange: Path | None = Field(None, description="Socket of a network that runs elsewhere; none: one of our own.")
-    behaviours: dict[str, str] = Field(default_factory=dict, description="Number -> behaviour, beside the documented table.")
+    behaviours: dict[str, str] = Field(
+        default_factory=dict, description="Number -> behaviour, beside the documented table."
+    )
 
 
 class Lines(_Section):
@@ -116,14 +124,18 @@ class Log(_Section):
 
     format: str = Field("console", pattern="^(console|json)$", description="`console` for people, `json` for programs.")
     level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least severity that is written.")
-    full_numbers: bool = Field(default=False, description="Write telephone numbers in full; else their last digits are masked.")
+    full_numbers: bool = Field(
+        default=False, description="Write telephone numbers in full; else their last digits are masked."
+    )
 
 
 class Settings(_Section):
     """All of ``faxrelay.yaml``."""
 
     data: Path = Field(Path("faxrelay-data"), description="The data directory.")
-    database: str | None = Field(None, description="SQLAlchemy URL; none: SQLite in the data directory. May be a reference.")
+    database: str | None = Field(
+        None, description="SQLAlchemy URL; none: SQLite in the data directory. May be a reference."
+    )
     policies: Path | None = Field(None, description="The policy folder; none: `DATA/policies`, made with a first file.")
     confinement: Sandbox = Field(
         Sandbox.BUBBLEWRAP,
@@ -134,7 +146,8 @@ class Settings(_Section):
     web: Web = Field(default_factory=Web, description="HTTP.")
     lines: Lines = Field(default_factory=Lines, description="Telephone lines.")
     trusted_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
-        (), description="Clients in these networks count as proven (`network`) for rules that name no network of their own."
+        (),
+        description="Clients in these networks count as proven (`network`) for rules that name no network of their own.",
     )
     log: Log = Field(default_factory=Log, description="The log.")
 

@@ -49,9 +49,7 @@ def create(connection: sa.Connection, ids: IdSource, values: Mapping[str, Any], 
     direction = Direction(values["direction"])
     first = Outbound.ACCEPTED if direction is Direction.OUTBOUND else Inbound.RECEIVING
     connection.execute(
-        fax.insert().values(
-            id=fax_id, state=first.value, reason=reason, updated_at=values["created_at"], **values
-        )
+        fax.insert().values(id=fax_id, state=first.value, reason=reason, updated_at=values["created_at"], **values)
     )
     _tell(connection, ids, fax_id, values["created_at"], f"fax.{first.value}", after=first.value, reason=reason)
     return fax_id
@@ -83,7 +81,7 @@ def move(  # noqa: PLR0913  each keyword is a fact of the move
     done = connection.execute(
         fax.update()
         .where(fax.c.id == fax_id, fax.c.state == before.value)
-        .values(state=after.value, reason=reason, updated_at=at, **_left(before), **changed)
+        .values({**_left(before), **changed, "state": after.value, "reason": reason, "updated_at": at})
     )
     if done.rowcount != 1:
         raise IllegalMove(f"fax {fax_id} has left {before.value} meanwhile")

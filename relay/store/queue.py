@@ -64,7 +64,9 @@ def claim_document(connection: sa.Connection, lease: Lease, now: float) -> Claim
     return _claim(connection, document, sa.and_(unmade, document.c.not_before <= now), document.c.id, lease, now)
 
 
-def claim_delivery(connection: sa.Connection, lane: str, lease: Lease, now: float, suspended: sa.Select[Any]) -> Claim | None:
+def claim_delivery(
+    connection: sa.Connection, lane: str, lease: Lease, now: float, suspended: sa.Select[Any]
+) -> Claim | None:
     """Claim the first delivery of ``lane`` that is due, whose elders of the same order key are gone.
 
     ``suspended``: selects the targets whose deliveries are held.
@@ -205,9 +207,7 @@ def _start(  # noqa: PLR0913  the facts of one start
     )
     attempt_id = ids()
     connection.execute(
-        attempt.insert().values(
-            id=attempt_id, fax_id=chosen.id, ordinal=ordinal, trunk=place.trunk, started_at=now
-        )
+        attempt.insert().values(id=attempt_id, fax_id=chosen.id, ordinal=ordinal, trunk=place.trunk, started_at=now)
     )
     here = sa.and_(channel.c.trunk == place.trunk, channel.c.position == place.position)
     connection.execute(channel.update().where(here).values(fax_id=chosen.id))
