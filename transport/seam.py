@@ -246,5 +246,8 @@ class Line(Protocol):
     def journal(self, call: str) -> Path:
         """Return where the journal of a call is or was."""
 
+    def leftovers(self) -> list[Arriving]:
+        """Return the inbound calls whose journals a predecessor left behind."""
+
     def forget(self, call: str) -> None:
         """Delete the journal of a call whose outcome is committed."""

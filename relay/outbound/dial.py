@@ -1,0 +1,166 @@
+"""Dialling: a queued fax becomes a call, and the call's result becomes what follows.
+
+The order of the commits is what makes a crash harmless. (1) One transaction claims the fax, a channel and the destination's
+slot, and writes the attempt with the time of the next one. (2) The transmitted image, the document with this call's header
+line, is kept as a blob and named by the attempt. (3) The line calls; its worker journals. (4) One transaction writes the result,
+frees the channel and moves the fax. (5) The journal is deleted. Killed before (4), the journal decides: :mod:`.recovery`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+import structlog
+
+from converters import Converter, HeaderLine
+from relay import progress
+from relay.errors import LostClaim
+from relay.fax import Outbound
+from relay.outbound.recovery import Conclusion, evidence_of
+from relay.outcome import RetryRule, of_evidence
+from relay.store import queue
+from relay.store.engine import Store, Topic
+from relay.store.tables import attempt, document, fax
+from transport.seam import CallEvent, CallRequest, CallResult, Line, LineDown, T38Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.ids import IdSource
+    from relay.store.blobs import LocalBlobs
+
+log = structlog.get_logger()
+
+#: The longest that a due fax can lie unseen, in seconds, beside the wake-ups by commits.
+POLL = 1.0
+
+
+class Dialling:
+    """The stage's loop for one line."""
+
+    def __init__(  # noqa: PLR0913  the collaborators of a stage
+        self,
+        store: Store,
+        blobs: LocalBlobs,
+        converter: Converter,
+        line: Line,
+        conclusion: Conclusion,
+        ids: IdSource,
+        clock: Callable[[], float],
+        *,
+        lease: queue.Lease,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._converter = converter
+        self._line = line
+        self._conclusion = conclusion
+        self._ids = ids
+        self._clock = clock
+        self._lease = lease
+        self._calls: dict[int, str] = {}  # fax id -> the line's name for its call
+
+    async def run(self) -> None:
+        """Dial until cancelled; calls that are on the line are left to the journal then."""
+        await self._store.write(queue.set_channels, dict(self._line.channels))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_cancels())
+            with self._store.waiter(Topic.DIAL) as woken:
+                while True:
+                    woken.clear()
+                    claim = await self._store.write(self._claim)
+                    if claim is not None:
+                        group.create_task(self._call(claim), name=f"call {claim.attempt}")
+                        continue
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(woken.wait(), POLL)
+
+    def _claim(self, connection: sa.Connection) -> queue.CallClaim | None:
+        trunks = dict.fromkeys(self._line.channels, RetryRule().delay.total_seconds())
+        return queue.claim_call(connection, self._ids, self._lease, trunks, self._clock())
+
+    async def _call(self, claim: queue.CallClaim) -> None:
+        call = str(claim.attempt)
+        bound = log.bind(fax=claim.fax.id, attempt=claim.ordinal)
+        self._calls[claim.fax.id] = call
+        renewal = asyncio.create_task(self._renew(claim))
+        try:
+            request = await self._request(claim, call)
+            bound.info("dialling", destination=claim.fax.row.peer, trunk=claim.trunk)
+            result = await self._send(claim, request)
+            decision = await self._conclusion.write(claim.fax.id, claim.attempt, result, fence=claim.fax.fence)
+            bound.info("call ended", cause=result.cause.value, pages=result.pages_confirmed, after=decision.after.value)
+        except LostClaim:
+            bound.warning("call lost to recovery")
+        else:
+            self._line.forget(call)
+        finally:
+            renewal.cancel()
+            del self._calls[claim.fax.id]
+
+    async def _request(self, claim: queue.CallClaim, call: str) -> CallRequest:
+        """Draw this call's header line into the document and describe the call."""
+        row = claim.fax.row
+        settings = row.settings
+        made = await self._store.read(lambda c: c.execute(sa.select(document).where(document.c.id == row.document_id)).one())
+        header = HeaderLine(
+            when=datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            sender=settings.get("header") or row.number,
+            destination=row.peer,
+        )
+        with self._blobs.scratch(".tif") as output:
+            await self._converter.stamp(self._blobs.path(made.blob), header, output)
+            blob = await asyncio.to_thread(self._blobs.adopt, output)
+        transmitted = {"transmitted": blob.name, "transmitted_size": blob.size}
+        await self._store.write(lambda c: c.execute(attempt.update().where(attempt.c.id == claim.attempt).values(transmitted)))
+        return CallRequest(
+            call=call,
+            trunk=claim.trunk,
+            destination=row.peer,
+            caller=settings.get("caller_id") or row.number,
+            ident=settings.get("ident") or row.number,
+            document=self._blobs.path(blob.name),
+            pages=made.pages,
+            t38=T38Mode(settings.get("t38", "auto")),
+            ecm=settings.get("ecm", True),
+            max_rate=settings.get("max_rate", 14400),
+        )
+
+    async def _send(self, claim: queue.CallClaim, request: CallRequest) -> CallResult:
+        events: asyncio.Queue[CallEvent | None] = asyncio.Queue()
+        noting = asyncio.create_task(self._note(claim.fax.id, events))
+        try:
+            return await self._line.send(request, events.put_nowait)
+        except LineDown:
+            log.error("the line died in a call", fax=claim.fax.id)
+            evidence = await evidence_of(self._line, request.call)
+            return of_evidence(evidence, request.call, simulated=self._line.name == "simulated")
+        finally:
+            events.put_nowait(None)
+            await noting
+
+    async def _note(self, fax_id: int, events: asyncio.Queue[CallEvent | None]) -> None:
+        """Write a call's events into the fax's history, in order."""
+        while (happened := await events.get()) is not None:
+            await self._store.write(progress.note, self._ids, fax_id, happened, self._clock())
+
+    async def _renew(self, claim: queue.CallClaim) -> None:
+        with contextlib.suppress(LostClaim):  # the conclusion will find out, with the call's result in hand
+            while True:
+                await asyncio.sleep(self._lease.seconds / 3)
+                await self._store.write(queue.renew, fax, claim.fax, self._lease, self._clock())
+
+    async def _watch_cancels(self) -> None:
+        with self._store.waiter(Topic.CANCEL) as woken:
+            while True:
+                woken.clear()
+                wanted = sa.select(fax.c.id).where(fax.c.state == Outbound.DIALING.value, fax.c.cancel_requested)
+                for fax_id in await self._store.read(lambda c, query=wanted: list(c.execute(query).scalars())):
+                    if (call := self._calls.get(fax_id)) is not None:
+                        await self._line.cancel(call)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), POLL)
