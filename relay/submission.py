@@ -222,7 +222,18 @@ def resubmit(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, 
         ids,
         {
             column: getattr(row, column)
-            for column in ("direction", "submission_id", "document_id", "number", "peer", "peer_written", "peer_slots", "priority", "settings", "pages")
+            for column in (
+                "direction",
+                "submission_id",
+                "document_id",
+                "number",
+                "peer",
+                "peer_written",
+                "peer_slots",
+                "priority",
+                "settings",
+                "pages",
+            )
         }
         | {"resend_of": fax_id, "created_at": now},
         reason=f"resend of {fax_id}, asked for by {who}",

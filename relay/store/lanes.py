@@ -45,7 +45,7 @@ def due_lanes(connection: sa.Connection, now: float) -> Iterator[sa.Row[Any]]:
     query = (
         sa.select(queue_lane)
         .where(queue_lane.c.due_at <= now)
-        .order_by(queue_lane.c.priority, queue_lane.c.served, queue_lane.c.number)
+        .order_by(queue_lane.c.priority.desc(), queue_lane.c.served, queue_lane.c.number)
     )
     yield from connection.execute(query)
 

@@ -139,6 +139,12 @@ def free_channel(connection: sa.Connection, fax_id: int) -> None:
     connection.execute(channel.update().where(channel.c.fax_id == fax_id).values(fax_id=None))
 
 
+def release_leases(connection: sa.Connection, owner: str) -> None:
+    """End the leases on documents and deliveries that a predecessor of the same name left; calls are recovery's."""
+    for table in (document, delivery):
+        connection.execute(table.update().where(table.c.lease_owner == owner).values(lease_owner=None, lease_until=None))
+
+
 def set_channels(connection: sa.Connection, channels: Mapping[str, int]) -> None:
     """Make the channel rows match the lines' capacities; a channel that went stays, disabled, until its call ends."""
     known = {(row.trunk, row.position) for row in connection.execute(sa.select(channel))}

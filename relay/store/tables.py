@@ -96,7 +96,7 @@ fax = sa.Table(
     sa.Column("peer_written", sa.String(320), nullable=False, server_default="", doc="the recipient as written"),
     sa.Column("peer_slots", sa.Integer, nullable=False, server_default="1", doc="calls at once to this peer"),
     sa.Column("slot", sa.Integer, doc="which of the peer's slots a dialling fax holds"),
-    sa.Column("priority", sa.Integer, nullable=False, server_default="5", doc="0 is first"),
+    sa.Column("priority", sa.Integer, nullable=False, server_default="5", doc="9 is dialled before 0"),
     sa.Column("not_before", _Time, nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0", doc="calls made"),
     sa.Column("pages", sa.Integer),

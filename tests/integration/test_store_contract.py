@@ -165,7 +165,7 @@ def test_priority_goes_first_and_numbers_share_the_line(store: Store, ids: IdSou
         queue_fax(store, ids, f"+1202555{index:04d}", number="+97231111111")
     for index in range(2):
         queue_fax(store, ids, f"+1202556{index:04d}", number="+97232222222")
-    queue_fax(store, ids, "+12025570000", number="+97233333333", priority=1)
+    queue_fax(store, ids, "+12025570000", number="+97233333333", priority=9)
     store.write_now(queue.set_channels, {"line": 20})
     order = []
     while (claimed := claim(store, ids)) is not None:

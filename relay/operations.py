@@ -1,0 +1,223 @@
+"""What a person or a program can ask of the relay's faxes: list, show, cancel, send again, send, the queue.
+
+The command line calls these through the service's control socket, or on the store itself where no service runs; the API and the
+portal will call the same. Answers are JSON values as ``docs/json.md`` documents them: ids are text (19 digits exceed a
+JavaScript number), times are ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from policies import BadNumber, Feature, check_recipient, parse_number
+from relay.errors import NotFound, Refusal
+from relay.policy import recipient_settings, submission_settings
+from relay.store import faxes
+from relay.store.tables import attempt, channel, delivery, document, fax, submission
+from relay.submission import File, Recipient, Submission, resubmit, submit
+
+if TYPE_CHECKING:
+    from relay.ids import IdSource
+    from relay.policy import PolicyHolder
+    from relay.store.blobs import LocalBlobs
+    from relay.store.engine import Store
+
+Json = dict[str, Any]
+
+
+class Operations:
+    """The operations on one store. ``who`` stands in the history of what they change."""
+
+    def __init__(
+        self, store: Store, blobs: LocalBlobs, policy: PolicyHolder, ids: IdSource, clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._policy = policy
+        self._ids = ids
+        self._clock = clock
+
+    async def fax_list(self, *, state: str | None = None, limit: int = 50) -> list[Json]:
+        """Return the newest faxes, newest first; ``state`` keeps those of one state."""
+        query = sa.select(fax).order_by(fax.c.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(fax.c.state == state)
+        return [_summary(row) for row in await self._store.read(lambda c: list(c.execute(query)))]
+
+    async def fax_show(self, fax_id: int) -> Json:
+        """Return one fax with its submission, document, attempts and history; raises :class:`NotFound`."""
+        return await self._store.read(self._show, fax_id)
+
+    async def fax_cancel(self, fax_id: int) -> Json:
+        """Cancel a fax; one that is on the line is hung up. Raises :class:`NotFound` and :class:`relay.errors.IllegalMove`."""
+        done = await self._store.write(
+            lambda c: faxes.request_cancel(c, self._ids, fax_id, at=self._clock(), who="the command line")
+        )
+        return {"id": str(fax_id), "cancelled": done, "requested": not done}
+
+    async def fax_resend(self, fax_id: int) -> Json:
+        """Send an ended fax again as a new one; raises :class:`NotFound` and :class:`relay.errors.IllegalMove`."""
+        new = await self._store.write(resubmit, self._ids, fax_id, self._clock(), "the command line")
+        return {"id": str(new), "resend_of": str(fax_id)}
+
+    async def fax_send(self, files: list[str], to: list[str], *, number: str | None = None, subject: str = "") -> Json:
+        """Send files as one fax to each number. The command line's user is the administrator: no proof is asked for.
+
+        Raises :class:`Refusal` naming what is wrong.
+        """
+        sending = self._sending_number(number)
+        recipients = tuple(self._recipient(written, sending.default_region) for written in to)
+        kept = [await asyncio.to_thread(self._keep, Path(name)) for name in files]
+        asked = Submission(
+            source="command",
+            sender=sending.deliver_to[0] if sending.deliver_to else None,
+            proof="command",
+            number=sending.number,
+            subject=subject,
+            files=tuple(kept),
+            recipients=recipients,
+            answerable=bool(sending.deliver_to),
+            settings=submission_settings(sending.settings, sending, "en"),
+        )
+        made = await self._store.write(submit, self._ids, asked, self._clock())
+        return {"submission": str(made.id), "faxes": [str(fax_id) for fax_id in made.faxes]}
+
+    async def queue(self) -> Json:
+        """Return how much stands in each state, what is on the lines, and how old the oldest waiting row of each kind is."""
+        return await self._store.read(self._queue)
+
+    def _show(self, connection: sa.Connection, fax_id: int) -> Json:
+        row = faxes.get(connection, fax_id)
+        tries = connection.execute(sa.select(attempt).where(attempt.c.fax_id == fax_id).order_by(attempt.c.ordinal))
+        shown = _summary(row) | {
+            "peer_written": row.peer_written,
+            "resend_of": _id(row.resend_of),
+            "settings": row.settings,
+            "attempts": [_attempt(one) for one in tries],
+            "history": [_event(one) for one in faxes.history(connection, fax_id)],
+        }
+        for key, table, row_id in (
+            ("document", document, row.document_id),
+            ("submission", submission, row.submission_id),
+        ):
+            found = connection.execute(sa.select(table).where(table.c.id == row_id)).first()
+            shown[key] = _plain(found) if found is not None else None
+        posts = sa.select(delivery).where(delivery.c.fax_id == fax_id).order_by(delivery.c.id)
+        shown["deliveries"] = [_plain(one, leave=("payload",)) for one in connection.execute(posts)]
+        return shown
+
+    def _queue(self, connection: sa.Connection) -> Json:
+        now = self._clock()
+        states = connection.execute(sa.select(fax.c.state, sa.func.count(), sa.func.min(fax.c.created_at)).group_by(fax.c.state))
+        lines = connection.execute(
+            sa.select(channel.c.trunk, sa.func.count(), sa.func.count(channel.c.fax_id)).where(channel.c.enabled).group_by(channel.c.trunk)
+        )
+        outbox = connection.execute(
+            sa.select(delivery.c.lane, sa.func.count(), sa.func.min(delivery.c.created_at)).where(delivery.c.state == "due").group_by(delivery.c.lane)
+        )
+        return {
+            "faxes": {state: {"count": count, "oldest_seconds": round(now - oldest, 1)} for state, count, oldest in states},
+            "trunks": {trunk: {"channels": channels, "busy": busy} for trunk, channels, busy in lines},
+            "outbox": {lane: {"due": due, "oldest_seconds": round(now - oldest, 1)} for lane, due, oldest in outbox},
+        }
+
+    def _sending_number(self, number: str | None) -> Any:  # noqa: ANN401  policies.Number
+        senders = {
+            key: entry for key, entry in self._policy.current.numbers.items() if Feature.MAIL_TO_FAX in entry.features
+        }
+        if number is None and senders:
+            return next(iter(senders.values()))
+        if number in senders:
+            return senders[number]
+        raise Refusal(550, "5.7.1", f"{number or 'no number'} is not a sending number of the policy; it has {', '.join(senders) or 'none'}")
+
+    def _recipient(self, written: str, region: str | None) -> Recipient:
+        verdict = check_recipient(self._policy.current, written, region)
+        if verdict.refusal is not None or verdict.dialled is None:
+            raise Refusal(550, "5.7.1", f"{written}: {verdict.refusal.sentence if verdict.refusal else 'not a number'}")
+        return Recipient(verdict.dialled, written, recipient_settings(verdict.override))
+
+    def _keep(self, path: Path) -> File:
+        try:
+            data = path.read_bytes()
+        except OSError as fault:
+            raise Refusal(550, "5.6.0", f"{path} cannot be read: {fault.strerror}") from fault
+        blob = self._blobs.put(data)
+        return File(path.name, "application/octet-stream", blob.size, blob.name)
+
+
+def _summary(row: sa.Row[Any]) -> Json:
+    return {
+        "id": str(row.id),
+        "direction": row.direction,
+        "state": row.state,
+        "reason": row.reason,
+        "number": row.number,
+        "peer": row.peer,
+        "pages": row.pages,
+        "pages_confirmed": row.pages_confirmed,
+        "attempts_made": row.attempts,
+        "remote_ident": row.remote_ident,
+        "created_at": _time(row.created_at),
+        "updated_at": _time(row.updated_at),
+        "not_before": _time(row.not_before) if row.state == "queued" else None,
+    }
+
+
+def _attempt(row: sa.Row[Any]) -> Json:
+    return {
+        "attempt": row.ordinal,
+        "trunk": row.trunk,
+        "started_at": _time(row.started_at),
+        "ended_at": _time(row.ended_at),
+        "cause": row.cause,
+        "pages_confirmed": row.pages_confirmed,
+        "transmitted": row.transmitted,
+        "transmitted_size": row.transmitted_size,
+        "result": row.result,
+        "next": row.next,
+    }
+
+
+def _event(row: sa.Row[Any]) -> Json:
+    return {
+        "seq": row.seq,
+        "at": _time(row.at),
+        "kind": row.kind,
+        "before": row.before,
+        "after": row.after,
+        "reason": row.reason,
+        "detail": row.detail,
+    }
+
+
+_INNER = ("lease_owner", "lease_until", "fence")
+
+
+def _plain(row: sa.Row[Any], leave: tuple[str, ...] = ()) -> Json:
+    """Return a row as JSON values: ids as text, times as ISO 8601, the lease's columns left out."""
+    shown: Json = {}
+    for key, value in row._mapping.items():  # noqa: SLF001  SQLAlchemy's public accessor has this name
+        if key in _INNER or key in leave:
+            continue
+        if key == "id" or key.endswith("_id"):
+            shown[key] = value if isinstance(value, str) else _id(value)
+        elif key.endswith("_at") or key == "not_before":
+            shown[key] = _time(value)
+        else:
+            shown[key] = value
+    return shown
+
+
+def _id(value: int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _time(value: float | None) -> str | None:
+    return None if value is None else datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,125 @@
+"""The policy in force: read at start and again when a file changes, all or nothing.
+
+A folder with an error changes nothing: the policy that was in force stays, the errors are logged and shown by the health page.
+Also here: what a decision of the policy means as the JSON settings that travel with a fax, so that a fax keeps the rules under
+which it was accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import watchfiles
+
+from policies import Feature, Policy, PolicyErrors, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from policies import Number, Override, RetrySettings, Settings, Verdict
+
+log = structlog.get_logger()
+
+
+class PolicyHolder:
+    """Holds the current policy of a folder. ``current`` changes between two decisions, never within one."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the folder; raises :class:`policies.PolicyErrors`, since a service without a policy accepts nothing."""
+        self.folder = folder
+        self.current: Policy = load(folder)
+        self.errors: PolicyErrors | None = None
+        self.on_change: list[Callable[[Policy], None]] = []
+
+    async def watch(self) -> None:
+        """Read again whenever a file changes, until cancelled."""
+        async for _ in watchfiles.awatch(self.folder, recursive=False):
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Read the folder once; an error leaves the policy in force."""
+        try:
+            policy = await asyncio.to_thread(load, self.folder)
+        except PolicyErrors as errors:
+            self.errors = errors
+            log.error("policy not changed: the folder has errors", folder=str(self.folder), errors=[str(e) for e in errors.errors])
+            return
+        self.current, self.errors = policy, None
+        log.info("policy read", folder=str(self.folder), numbers=len(policy.numbers))
+        for changed in self.on_change:
+            changed(policy)
+
+    def answered_numbers(self) -> frozenset[str]:
+        """Return the numbers whose calls are answered as faxes."""
+        return frozenset(
+            number for number, entry in self.current.numbers.items() if Feature.FAX_TO_MAIL in entry.features
+        )
+
+    def inbound_settings(self, number: str) -> dict[str, Any]:
+        """Return the settings that travel with a fax that arrived for ``number``."""
+        entry = self.current.numbers.get(number)
+        if entry is None:
+            return {"deliver_to": [], "language": "en"}
+        return {
+            "deliver_to": list(entry.deliver_to),
+            "language": entry.language or "en",
+            "receipt_pages": entry.settings.receipt_pages.value,
+            "paper": entry.settings.paper.value,
+        }
+
+
+def first_folder(folder: Path) -> bool:
+    """Make the folder with the first example policy if there is none; return whether it was made."""
+    if folder.exists():
+        return False
+    folder.mkdir(parents=True)
+    example = importlib.resources.files("policies") / "examples" / "first.yaml"
+    (folder / "first.yaml").write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
+    return True
+
+
+def submission_settings(settings: Settings, number: Number, language: str) -> dict[str, Any]:
+    """Return what a sending number's policy means for a submission, as JSON."""
+    values = {
+        "resolution": settings.resolution.value,
+        "mode": settings.mode.value,
+        "paper": settings.paper.value,
+        "ident": settings.ident,
+        "header": settings.header,
+        "caller_id": settings.caller_id,
+        "priority": settings.priority,
+        "share_of_line": settings.share_of_line,
+        "receipt_pages": settings.receipt_pages.value,
+        "language": number.language or language,
+        "retries": retries_json(settings.retries),
+    }
+    if number.limits.pages is not None:
+        values["max_pages"] = number.limits.pages
+    return values
+
+
+def recipient_settings(override: Override) -> dict[str, Any]:
+    """Return what a destination's override means for its fax, as JSON."""
+    values: dict[str, Any] = {"ecm": override.ecm, "t38": override.t38.value, "concurrency": override.concurrency}
+    if override.max_rate is not None:
+        values["max_rate"] = override.max_rate
+    return values
+
+
+def retries_json(rule: RetrySettings) -> dict[str, Any]:
+    """Return a retry rule as :meth:`relay.outcome.RetryRule.of_settings` reads it: seconds."""
+    return {
+        "retries": rule.retries,
+        "delay": rule.delay.total_seconds(),
+        "delays": {cause: delay.total_seconds() for cause, delay in rule.delays.items()},
+        "never": sorted(rule.never),
+    }
+
+
+def refused(verdict: Verdict) -> str | None:
+    """Return the sentence of a recipient that may not be dialled."""
+    return verdict.refusal.sentence if verdict.refusal else None
