@@ -108,6 +108,11 @@ def _become(order: dict[str, Any], channel: Channel, fds: list[int]) -> None:
         os._exit(status)
 
 
+def alive(channel: Channel, _fds: list[int]) -> None:
+    """Answer once: the entry by which ``faxrelay doctor`` finds out whether a sandbox can be made."""
+    channel.send({"alive": True})
+
+
 def _prctl(option: int, value: int) -> None:
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), f"prctl({option}) failed")

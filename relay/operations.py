@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from policies import BadNumber, Feature, check_recipient, parse_number
 from relay.errors import NotFound, Refusal
+from relay.fax import Inbound, Outbound, terminal
 from relay.policy import recipient_settings, submission_settings
 from relay.store import faxes
 from relay.store.tables import attempt, channel, delivery, document, fax, submission
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from relay.store.engine import Store
 
 Json = dict[str, Any]
+
+_UNENDED = [state.value for state in (*Outbound, *Inbound) if not terminal(state)]
 
 
 class Operations:
@@ -114,7 +117,8 @@ class Operations:
 
     def _queue(self, connection: sa.Connection) -> Json:
         now = self._clock()
-        states = connection.execute(sa.select(fax.c.state, sa.func.count(), sa.func.min(fax.c.created_at)).group_by(fax.c.state))
+        waiting = sa.select(fax.c.state, sa.func.count(), sa.func.min(fax.c.created_at)).where(fax.c.state.in_(_UNENDED))
+        states = connection.execute(waiting.group_by(fax.c.state))
         lines = connection.execute(
             sa.select(channel.c.trunk, sa.func.count(), sa.func.count(channel.c.fax_id)).where(channel.c.enabled).group_by(channel.c.trunk)
         )

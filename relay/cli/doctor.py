@@ -1,0 +1,145 @@
+"""``faxrelay doctor``: what is missing on this machine, and the command that mends it."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes.util
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from policies import PolicyErrors, load
+from relay.cli.session import REFUSED, json_option, settings_of
+from relay.confine import ChildDied, Confinement, Limits, Sandbox
+
+if TYPE_CHECKING:
+    from relay.settings import Settings
+
+#: Free room under which `doctor` complains, bytes.
+_ROOM = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. ``remedy`` is empty where it is good."""
+
+    what: str
+    good: bool
+    found: str
+    remedy: str = ""
+
+
+@click.command()
+@json_option
+@click.pass_context
+def doctor(context: click.Context, *, as_json: bool) -> None:
+    """Look at this machine: is everything there that the relay needs?"""
+    findings = list(examine(settings_of(context)))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        console = Console()
+        for finding in findings:
+            console.print(f"{'[green]good[/]   ' if finding.good else '[red]missing[/]'} {finding.what}: {finding.found}", highlight=False)
+            if finding.remedy:
+                console.print(f"          mend it: [bold]{finding.remedy}[/]", highlight=False)
+    context.exit(0 if all(finding.good for finding in findings) else REFUSED)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield what there is to say of this machine under these settings."""
+    yield _library("spandsp", "libspandsp.so.2", "libspandsp2", "the fax modem")
+    yield _library("tiff", "libtiff.so.6", "libtiff6", "fax pages")
+    yield _library("pango-1.0", "libpango-1.0.so.0", "libpango-1.0-0 libpangoft2-1.0-0", "receipts and text")
+    yield _fonts()
+    yield _sandbox(settings)
+    yield _data(settings)
+    yield _policy(settings)
+    for listener in settings.smtp.listeners:
+        yield _port("SMTP", listener.address, listener.port, "smtp.listeners")
+    yield _port("health", settings.web.address, settings.web.port, "web.port")
+
+
+def _library(name: str, file: str, package: str, purpose: str) -> Finding:
+    try:
+        ctypes.CDLL(file)
+    except OSError:
+        found = ctypes.util.find_library(name)
+        return Finding(purpose, good=False, found=f"{file} is not there (found: {found})", remedy=f"apt-get install {package}")
+    return Finding(purpose, good=True, found=file)
+
+
+def _fonts() -> Finding:
+    listed = shutil.which("fc-list")
+    fonts = subprocess.run([listed, ":", "family"], capture_output=True, text=True, check=False).stdout if listed else ""  # noqa: S603  a fixed command
+    if "Liberation" in fonts or "DejaVu" in fonts:
+        return Finding("fonts", good=True, found=f"{len(fonts.splitlines())} families")
+    return Finding("fonts", good=False, found="neither Liberation nor DejaVu", remedy="apt-get install fontconfig fonts-liberation2 fonts-dejavu-core")
+
+
+def _sandbox(settings: Settings) -> Finding:
+    if settings.confinement is Sandbox.CONTAINER:
+        return Finding("confinement", good=True, found="the container, as the settings say: documents are limited, not isolated")
+    if shutil.which("bwrap") is None:
+        return Finding("confinement", good=False, found="bubblewrap is not there", remedy="apt-get install bubblewrap")
+    try:
+        asyncio.run(_confined())
+    except ChildDied as fault:
+        return Finding(
+            "confinement", good=False, found=f"bubblewrap cannot make a sandbox here: {fault}",
+            remedy="sysctl kernel.unprivileged_userns_clone=1, or, in a container that confines by itself, `confinement: container`",
+        )  # fmt: skip
+    return Finding("confinement", good=True, found="bubblewrap makes a sandbox")
+
+
+async def _confined() -> None:
+    confinement = Confinement(Sandbox.BUBBLEWRAP)
+    try:
+        async with confinement.child("relay.nursery:alive", limits=Limits(wall=10)) as child:
+            await child.receive()
+    finally:
+        await confinement.close()
+
+
+def _data(settings: Settings) -> Finding:
+    folder = settings.data
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    room = shutil.disk_usage(nearest).free
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as fault:
+        return Finding("data directory", good=False, found=f"{nearest}: {fault.strerror}", remedy=f"mkdir -p {folder} && chown $(id -u) {folder}")
+    if room < _ROOM:
+        return Finding("data directory", good=False, found=f"{nearest}: {room // 1024**2} MiB left", remedy="make room, or set FAXRELAY_DATA")
+    return Finding("data directory", good=True, found=f"{folder}, {room // 1024**3} GiB left")
+
+
+def _policy(settings: Settings) -> Finding:
+    folder = settings.policy_folder
+    if not folder.exists():
+        return Finding("policy", good=True, found=f"{folder} will be made with a first file")
+    try:
+        found = load(folder)
+    except PolicyErrors as errors:
+        return Finding("policy", good=False, found=str(errors.errors[0]), remedy=f"faxrelay policy check {folder}")
+    return Finding("policy", good=True, found=f"{folder}: {len(found.numbers)} numbers")
+
+
+def _port(what: str, address: str, port: int, key: str) -> Finding:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as fault:
+            return Finding(f"{what} port", good=False, found=f"{address}:{port}: {fault.strerror}", remedy=f"stop what uses it, or choose another: {key}")
+    return Finding(f"{what} port", good=True, found=f"{address}:{port} is free")

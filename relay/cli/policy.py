@@ -1,0 +1,89 @@
+"""``faxrelay policy``: check a folder, explain a decision, export the schema."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from policies import (
+    BadAddress,
+    Facts,
+    PolicyErrors,
+    Proof,
+    as_json,
+    decide,
+    explain,
+    json_schema,
+    load,
+    normalise_address,
+)
+from relay.cli.session import REFUSED, json_option, settings_of, stop
+from relay.errors import Refusal
+from relay.intake.address import parse_address
+
+
+@click.group()
+def policy() -> None:
+    """Check the policy files, and ask them what they would say."""
+
+
+@policy.command()
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.pass_context
+def check(context: click.Context, folder: Path | None) -> None:
+    """Check every file of FOLDER (default: the service's own); every error names file, line and column."""
+    folder = folder or settings_of(context).policy_folder
+    found = _load(folder)
+    click.echo(f"{folder}: good; {len(found.domains)} domains, {len(found.numbers)} numbers")
+
+
+@policy.command("explain")
+@click.option("--from", "sender", required=True, metavar="ADDRESS", help="The From address.")
+@click.option("--to", "to", required=True, multiple=True, metavar="ADDRESS", help="NUMBER@FAX-DOMAIN; may be given again.")
+@click.option("--proof", "proofs", multiple=True, type=click.Choice([proof.value for proof in Proof]), help="What proves the sender.")
+@click.option("--client", "client", metavar="IP", help="The client's address, for the proof `network`.")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Another policy folder than the service's.")
+@json_option
+@click.pass_context
+def explain_(  # noqa: PLR0913  one argument for each option
+    context: click.Context, sender: str, to: tuple[str, ...], proofs: tuple[str, ...], client: str | None, folder: Path | None, *, as_json: bool
+) -> None:
+    """Say what would become of a mail: each rule that was looked at, the verdict, the SMTP reply."""
+    found = _load(folder or settings_of(context).policy_folder)
+    try:
+        addresses = [parse_address(one) for one in to]
+        facts = Facts(
+            from_address=normalise_address(sender),
+            recipients=tuple(address.number for address in addresses),
+            domain=addresses[0].domain,
+            proofs=frozenset(map(Proof, proofs)),
+            client_ip=ipaddress.ip_address(client) if client else None,
+        )
+    except (BadAddress, Refusal, ValueError) as error:
+        stop(str(error), REFUSED)
+    decision = decide(found, facts)
+    click.echo(_dump(decision) if as_json else explain(decision))
+    context.exit(0 if decision.accepted else REFUSED)
+
+
+@policy.command()
+def schema() -> None:
+    """Print the JSON Schema of a policy file, for editors."""
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+def _dump(decision: Any) -> str:  # noqa: ANN401  policies.Decision; the option's name hides the function here
+    return json.dumps(as_json(decision), indent=2, ensure_ascii=False)
+
+
+def _load(folder: Path) -> Any:  # noqa: ANN401  policies.Policy
+    try:
+        return load(folder)
+    except PolicyErrors as errors:
+        for error in errors.errors:
+            click.echo(str(error), err=True)
+        stop(f"{folder}: {len(errors.errors)} error(s); nothing of it is in force", REFUSED)

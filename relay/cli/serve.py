@@ -1,0 +1,54 @@
+"""``faxrelay serve``: the service in the foreground, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from policies import PolicyErrors
+from relay.cli.session import REFUSED, config_option, settings_of, stop
+from relay.errors import RelayError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relay.app import Addresses
+    from relay.settings import Settings
+
+
+@click.command()
+@config_option
+@click.pass_context
+def serve(context: click.Context, config: Path | None) -> None:
+    """Run the relay. With no configuration at all: everything on this machine, no telephone line needed."""
+    settings = settings_of(context, config)
+    from relay import log  # noqa: PLC0415  only this command needs the service's imports
+    from relay.app import serve as run  # noqa: PLC0415
+
+    log.configure(settings.log)
+    try:
+        asyncio.run(run(settings, lambda addresses: _welcome(settings, addresses)))
+    except (RelayError, PolicyErrors, OSError) as error:
+        stop(str(error), REFUSED)
+
+
+def _welcome(settings: Settings, addresses: Addresses) -> None:
+    """Say where everything is, and how the first mail is sent."""
+    host, port = addresses.smtp[0] if addresses.smtp else ("", 0)
+    lines = [
+        f"faxrelay is up. Data: {settings.data}   Policies: {settings.policy_folder}",
+        *(f"  SMTP    {address}:{at}" for address, at in addresses.smtp),
+        f"  health  http://{addresses.web[0]}:{addresses.web[1]}/health",
+    ]
+    if settings.lines.simulated is not None:
+        lines.append("  line    SIMULATED telephone network: no call leaves this machine (docs/simulated.md lists its numbers)")
+    if settings.mail.smarthost is None:
+        lines.append(f"  mail    outgoing mail is kept in {settings.maildir}")
+    if addresses.first is not None:
+        sender, recipient = addresses.first
+        lines += ["Send the first fax:", f"  swaks --server {host}:{port} --from {sender} --to {recipient} --attach @document.pdf"]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()

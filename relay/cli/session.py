@@ -1,0 +1,74 @@
+"""What the commands share: the settings, a way to the operations, and how a refusal ends the program."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from policies import PolicyErrors
+from relay import control
+from relay.errors import DataDirectoryBusy, NotFound, RelayError
+from relay.settings import Settings, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REFUSED = 1
+NOT_FOUND = 3
+NO_SERVICE = 4
+
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs (docs/json.md) instead of a table.")
+config_option = click.option(
+    "--config", "config", type=click.Path(dir_okay=False, path_type=Path), help="The settings, faxrelay.yaml.", default=None
+)
+
+
+def settings_of(context: click.Context, config: Path | None = None) -> Settings:
+    """Read the settings that the command line names; ends the program with their error."""
+    file: Path | None = config or context.find_root().obj
+    try:
+        return load(file)
+    except RelayError as error:
+        stop(str(error), REFUSED)
+
+
+def ask(context: click.Context, operation: str, **arguments: Any) -> Any:  # noqa: ANN401  JSON both ways
+    """Carry out an operation: in the running service, or on the store where none runs; ends the program on a refusal."""
+    settings = settings_of(context)
+    try:
+        return asyncio.run(_ask(settings, operation, arguments))
+    except NotFound as error:
+        stop(str(error), NOT_FOUND)
+    except DataDirectoryBusy as error:
+        stop(f"{error} (it does not answer on its control socket)", NO_SERVICE)
+    except (RelayError, PolicyErrors) as error:
+        stop(str(error), REFUSED)
+
+
+async def _ask(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401  JSON both ways
+    with contextlib.suppress(ConnectionError):
+        return await control.ask(settings.data / "control.sock", operation, **arguments)
+    from relay.app import offline  # noqa: PLC0415  only here: the service's imports cost half a second
+
+    with offline(settings) as operations:
+        return await getattr(operations, operation)(**arguments)
+
+
+def show(value: Any, *, as_json: bool, table: Callable[[Any], None]) -> None:  # noqa: ANN401  JSON
+    """Print an answer, for a program or for a person."""
+    if as_json:
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        table(value)
+
+
+def stop(sentence: str, code: int) -> NoReturn:
+    """End the program with a sentence on standard error."""
+    click.echo(f"faxrelay: {sentence}", err=True)
+    sys.exit(code)
