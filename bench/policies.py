@@ -1,0 +1,85 @@
+"""How long a large policy takes to load, and a decision to be made.
+
+10,000 numbers with 10 sender rules each, half by address and half by domain, and one domain that 1,000 numbers share.
+Run ``python bench/policies.py``; prints one line. The goals are 5 s and 1 ms.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from policies import Facts, Proof, decide, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from policies import Decision, Policy
+
+NUMBERS = 10_000
+RULES = 10
+SHARED = 1_000
+ROUNDS = 2_000
+
+DESTINATIONS = """
+destinations:
+  rules:
+    - deny: {prefix: [+1876, +1900]}
+    - allow: {country: [IL, US, GB]}
+  overrides:
+    - {prefix: +9724, ecm: false}
+"""
+
+
+def lines() -> Iterator[str]:
+    """Yield the large policy file."""
+    yield "domains:\n  - {name: fax.example.com, default_region: IL}\nnumbers:\n"
+    for number in range(NUMBERS):
+        yield f'  - number: "+9723{number + 1_000_000}"\n    description: Office {number}\n'
+        yield f"    deliver_to: [office{number}@example.com]\n    senders:\n"
+        for rule in range(RULES - (number < SHARED)):
+            who = f"user{rule}@client{number}.example" if rule % 2 else f"@d{rule}.client{number}.example"
+            yield f'      - match: "{who}"\n        proof: {"auth" if rule % 3 else "dmarc"}\n'
+        if number < SHARED:
+            yield '      - {match: "@shared.example", proof: dmarc}\n'
+    yield '    default_for: ["@d0.client9999.example"]\n' + DESTINATIONS
+
+
+def timed(policy: Policy, facts: Facts) -> tuple[Decision, float, float]:
+    """Return the decision with the median and the 99th percentile of its time in milliseconds."""
+    decision, times = decide(policy, facts), []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        decision = decide(policy, facts)
+        times.append((time.perf_counter() - start) * 1000)
+    return decision, statistics.median(times), statistics.quantiles(times, n=100)[98]
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "large.yaml")
+        path.write_text("".join(lines()))
+        size = path.stat().st_size / 1e6
+        start = time.perf_counter()
+        policy = load(Path(folder))
+        loaded = time.perf_counter() - start
+    given = frozenset({Proof.DMARC, Proof.AUTH})
+    senders = {"one address": "user1@client77.example", "domain shared by 1,000": "anyone@shared.example"}
+    parts = [f"load {NUMBERS:,} numbers, {NUMBERS * RULES:,} rules, {size:.1f} MB: {loaded:.2f} s"]
+    for name, address in senders.items():
+        facts = Facts(address, ("+12025550199",), "fax.example.com", given)
+        decision, median, tail = timed(policy, facts)
+        assert decision.accepted is (name == "one address")
+        parts.append(f"decide, {name}: median {median:.3f} ms, p99 {tail:.3f} ms")
+    print("; ".join(parts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Policies: what an admin's files allow, and how each fax is made and dialled. Knows no relay.
+
+:func:`load` turns a folder of YAML files into a frozen :class:`Policy` or raises :class:`PolicyErrors` with every
+mistake at its place; :func:`decide` answers one mail from it, purely, with its reasons.
+"""
+
+from policies.addresses import BadAddress, Pattern, Reach, normalise_address, normalise_domain
+from policies.decision import Decision, Facts, Reason, Usage, Verdict
+from policies.destinations import check_destination, check_recipient
+from policies.errors import PolicyError, PolicyErrors
+from policies.evaluator import decide, resolve_domain
+from policies.explain import as_json, explain
+from policies.loader import LANGUAGES, load
+from policies.numbers import BadNumber, parse_number
+from policies.policy import (
+    T38,
+    DestinationRule,
+    Destinations,
+    Domain,
+    Feature,
+    Limits,
+    Mode,
+    Number,
+    NumberType,
+    Override,
+    Paper,
+    Policy,
+    Proof,
+    ReceiptPages,
+    Resolution,
+    RetrySettings,
+    SenderRule,
+    Settings,
+    Source,
+)
+from policies.refusals import Refusal, RefusalKind
+from policies.schema_export import json_schema
+
+__all__ = [
+    "LANGUAGES",
+    "T38",
+    "BadAddress",
+    "BadNumber",
+    "Decision",
+    "DestinationRule",
+    "Destinations",
+    "Domain",
+    "Facts",
+    "Feature",
+    "Limits",
+    "Mode",
+    "Number",
+    "NumberType",
+    "Override",
+    "Paper",
+    "Pattern",
+    "Policy",
+    "PolicyError",
+    "PolicyErrors",
+    "Proof",
+    "Reach",
+    "Reason",
+    "ReceiptPages",
+    "Refusal",
+    "RefusalKind",
+    "Resolution",
+    "RetrySettings",
+    "SenderRule",
+    "Settings",
+    "Source",
+    "Usage",
+    "Verdict",
+    "as_json",
+    "check_destination",
+    "check_recipient",
+    "decide",
+    "explain",
+    "json_schema",
+    "load",
+    "normalise_address",
+    "normalise_domain",
+    "parse_number",
+    "resolve_domain",
+]

@@ -1,0 +1,115 @@
+"""The decision on a mail: decision = f(policy, facts). Pure: no clock, no I/O; the same input gives the same answer.
+
+Order: the sender, the mail's own limits, each recipient, the number's quota. The first refusal of the whole stands;
+recipients are judged all the same, so that an explanation shows everything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from policies.decision import Decision, Facts, Reason, Usage, Verdict, reason
+from policies.destinations import check_recipient
+from policies.policy import MEGABYTE, Domain, Number, Policy
+from policies.refusals import Refusal, RefusalKind
+from policies.senders import choose_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FALLBACK_LANGUAGE = "en"
+
+
+def resolve_domain(policy: Policy, domain: str) -> Domain | None:
+    """Return the fax domain of that name (any case, A-labels), None where mail to it is not a fax."""
+    return policy.domains.get(domain.lower())
+
+
+def decide(policy: Policy, facts: Facts) -> Decision:
+    """Return what becomes of a mail; see :class:`Facts` for what is asked and :class:`Decision` for the answer."""
+    domain = resolve_domain(policy, facts.domain) if facts.domain else None
+    domain_region = domain.default_region if domain else None
+    choice = choose_number(policy, facts, domain_region)
+    number = policy.numbers[choice.number] if choice.number else None
+    region = (number.default_region if number else None) or domain_region
+    verdicts = tuple(check_recipient(policy, text, region) for text in facts.recipients)
+    reasons = choice.reasons
+    refusal = choice.refusal
+    if number is not None:
+        refusal = _first_refusal(number, facts, verdicts, reasons)
+    language = (number.language if number else None) or (domain.language if domain else _FALLBACK_LANGUAGE)
+    return Decision(number, refusal, verdicts, language, frozenset(choice.missing_proofs), tuple(reasons))
+
+
+def _first_refusal(
+    number: Number, facts: Facts, verdicts: tuple[Verdict, ...], reasons: list[Reason]
+) -> Refusal | None:
+    for key, text, refusal in _checks(number, facts, verdicts):
+        reasons.append(reason(f"numbers.{number.number}.{key}", number.source, text, matched=refusal is not None))
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def _checks(number: Number, facts: Facts, verdicts: tuple[Verdict, ...]) -> Iterator[tuple[str, str, Refusal | None]]:
+    """Yield every limit that applies as key, finding and refusal; a consumer stops at the first refusal."""
+    yield _recipients(number, len(verdicts))
+    if facts.attachment_bytes:
+        yield _attachments(number, max(facts.attachment_bytes))
+    if facts.pages is not None and number.limits.pages is not None:
+        yield _pages(number.limits.pages, facts.pages)
+    accepted = sum(verdict.accepted for verdict in verdicts)
+    if verdicts and not accepted:
+        yield "recipients", f"none of {len(verdicts)} recipients is allowed", verdicts[0].refusal
+    used = facts.usage.get(number.number, Usage())
+    for key, allowed, spent, period in (
+        ("faxes_per_hour", number.limits.faxes_per_hour, used.last_hour, "hour"),
+        ("faxes_per_day", number.limits.faxes_per_day, used.last_day, "day"),
+    ):
+        if allowed is not None and accepted:
+            yield f"limits.{key}", *_quota(accepted, spent, allowed, period)
+
+
+def _recipients(number: Number, count: int) -> tuple[str, str, Refusal | None]:
+    allowed = number.limits.recipients
+    refusal = None
+    if count > allowed:
+        sentence = f"A mail may name at most {allowed} fax numbers. Send it in parts."
+        refusal = Refusal(RefusalKind.TOO_MANY_RECIPIENTS, sentence)
+    return "limits.recipients", f"{count} of at most {allowed}", refusal
+
+
+def _attachments(number: Number, largest: int) -> tuple[str, str, Refusal | None]:
+    allowed = number.limits.attachment_bytes
+    refusal = None
+    if largest > allowed:
+        sentence = f"An attachment is larger than the {_readable(allowed)} that are allowed."
+        refusal = Refusal(RefusalKind.TOO_LARGE, sentence)
+    return "limits.attachment_bytes", f"the largest has {largest} of at most {allowed} bytes", refusal
+
+
+def _pages(allowed: int, pages: int) -> tuple[str, str, Refusal | None]:
+    refusal = None
+    if pages > allowed:
+        refusal = Refusal(RefusalKind.TOO_MANY_PAGES, f"The fax has {pages} pages; {allowed} are allowed.")
+    return "limits.pages", f"{pages} of at most {allowed}", refusal
+
+
+def _quota(wanted: int, spent: int, allowed: int, period: str) -> tuple[str, Refusal | None]:
+    """Take a mail whole or not at all, so that a sender's server tries the whole again and nobody is forgotten."""
+    text = f"{spent} of {allowed} faxes in the last {period}, {wanted} more asked for"
+    if wanted > allowed:
+        # Waiting never helps here, so a temporary refusal would only delay the bad news by days.
+        sentence = (
+            f"Your number may send {allowed} faxes in one {period}, and this mail asks for {wanted}. Send it in parts."
+        )
+        return text, Refusal(RefusalKind.TOO_MANY_RECIPIENTS, sentence)
+    if spent + wanted > allowed:
+        return text, Refusal(
+            RefusalKind.OVER_QUOTA, f"Your number has sent its faxes for this {period}. Try again later."
+        )
+    return text, None
+
+
+def _readable(size: int) -> str:
+    return f"{size // MEGABYTE} MB" if size % MEGABYTE == 0 else f"{size} bytes"

@@ -1,0 +1,100 @@
+"""A decision in words for an admin and as JSON for programs: each rule that was looked at, the verdict, the reply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from policies.decision import Decision, Reason, Verdict
+    from policies.policy import Settings
+
+Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
+
+
+def explain(decision: Decision) -> str:
+    """Return some lines of text. A line that begins with ``+`` is a rule that took effect, one with ``-`` did not."""
+    sender = f"sends as {decision.sender.number}" if decision.sender else "may not send"
+    lines = [f"Sender: {sender}", *map(_line, decision.reasons)]
+    for verdict in decision.recipients:
+        lines += ["", f"To {verdict.addressed[:50]!r}: {_outcome(verdict)}", *map(_line, verdict.reasons)]
+        lines.append(f"  reply: {verdict.reply}")
+    return "\n".join([*lines, "", f"Reply to the mail: {decision.reply}"])
+
+
+def as_json(decision: Decision) -> dict[str, Json]:
+    """Return the decision as JSON data; the keys are stable."""
+    refusal = decision.refusal
+    return {
+        "accepted": decision.accepted,
+        "sender": decision.sender.number if decision.sender else None,
+        "language": decision.language,
+        "reply": decision.reply,
+        "refusal": None if refusal is None else refusal.kind.label,
+        "missing_proofs": sorted(proof.value for proof in decision.missing_proofs),
+        "settings": None if decision.settings is None else _settings(decision.settings),
+        "reasons": [_reason(each) for each in decision.reasons],
+        "recipients": [_recipient(verdict) for verdict in decision.recipients],
+    }
+
+
+def _line(reason: Reason) -> str:
+    where = f"{reason.file}:{reason.line}" if reason.file else "built in"
+    return f"  {'+' if reason.matched else '-'} {where}: {reason.rule}: {reason.text}"
+
+
+def _outcome(verdict: Verdict) -> str:
+    if verdict.refusal is not None:
+        return "refused"
+    return f"accepted, dialled as {verdict.dialled}"
+
+
+def _reason(reason: Reason) -> dict[str, Json]:
+    return {
+        "rule": reason.rule,
+        "file": reason.file,
+        "line": reason.line,
+        "matched": reason.matched,
+        "text": reason.text,
+    }
+
+
+def _recipient(verdict: Verdict) -> dict[str, Json]:
+    override = verdict.override
+    return {
+        "addressed": verdict.addressed,
+        "number": verdict.number,
+        "dialled": verdict.dialled,
+        "accepted": verdict.accepted,
+        "reply": verdict.reply,
+        "refusal": None if verdict.refusal is None else verdict.refusal.kind.label,
+        "calls": {
+            "ecm": override.ecm,
+            "max_rate": override.max_rate,
+            "t38": override.t38.value,
+            "concurrency": override.concurrency,
+        },
+        "reasons": [_reason(each) for each in verdict.reasons],
+    }
+
+
+def _settings(settings: Settings) -> dict[str, Json]:
+    retries = settings.retries
+    return {
+        "ident": settings.ident,
+        "header": settings.header,
+        "caller_id": settings.caller_id,
+        "receipt_pages": settings.receipt_pages.value,
+        "resolution": settings.resolution.value,
+        "mode": settings.mode.value,
+        "paper": settings.paper.value,
+        "priority": settings.priority,
+        "share_of_line": settings.share_of_line,
+        "retries": {
+            "retries": retries.retries,
+            "delay_seconds": int(retries.delay.total_seconds()),
+            "delays_seconds": {cause: int(delay.total_seconds()) for cause, delay in sorted(retries.delays.items())},
+            "never": sorted(retries.never),
+        },
+    }

@@ -1,0 +1,237 @@
+"""The types of values in policy files: from the text that was written to the value that is meant.
+
+Every type takes text, because :mod:`policies.document` keeps all scalars as written, and refuses with a message and a
+remedy. Each carries the JSON Schema that an editor should apply, where an unquoted number is a number.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from ipaddress import ip_network
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+import phonenumbers
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from policies.addresses import BadAddress, Pattern, normalise_address, normalise_domain, parse_pattern
+from policies.numbers import BadNumber, parse_number
+from policies.policy import MEGABYTE, Network
+from policies.rewriting import BadRewrite, compile_pattern
+
+#: The error type under which a message and its remedy travel through pydantic.
+TOLD = "told"
+#: Keys beside JSON Schema's own, for the reference: what a value is called, its unit, whether a list may be one value.
+VALUE, UNIT, SINGLE = "x-value", "x-unit", "x-single"
+
+_MAX_TEXT = 500
+_MAX_HEADER = 50
+_COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
+_DURATION = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,4})m)?(?:(\d{1,5})s)?", re.ASCII)
+_MAX_DURATION = timedelta(days=7)
+_SIZE = re.compile(r"(\d{1,12}) ?(KB|MB|)", re.ASCII)
+_SIZE_UNITS = {"": 1, "KB": 1024, "MB": MEGABYTE}
+#: ITU-T T.30 table 3: what a TSI may hold.
+_IDENT = re.compile(r"[0-9+ ]{1,20}", re.ASCII)
+_PREFIX = re.compile(r"\+[1-9][0-9]{0,14}", re.ASCII)
+_COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
+_RATES = (2400, 4800, 7200, 9600, 12000, 14400)
+
+
+def told(message: str, remedy: str) -> PydanticCustomError:
+    """Return the error that a validator raises: what is wrong and what would be right."""
+    return PydanticCustomError(TOLD, "{message}", {"message": message, "remedy": remedy})
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise told("this must be one value", "write it on the line of its key")
+    return value
+
+
+def _free_text(value: object) -> str:
+    text = _text(value)
+    if len(text) > _MAX_TEXT or not text.isprintable():
+        raise told("the text is too long or holds signs that cannot be shown", f"write one line of up to {_MAX_TEXT}")
+    return text
+
+
+def _number(value: object, info: ValidationInfo) -> str:
+    try:
+        return parse_number(_text(value), info.data.get("default_region"))
+    except BadNumber as error:
+        sentence = error.sentence.rstrip(".")
+        raise told(sentence[0].lower() + sentence[1:], "write it like +972312345678") from None
+
+
+def _country(value: object) -> str:
+    text = _text(value).upper()
+    if text not in _COUNTRIES:
+        raise told(f"there is no country {_shown(text)}", "write its two letters of ISO 3166, such as IL or US")
+    return text
+
+
+def _language(value: object, info: ValidationInfo) -> str:
+    text = _text(value)
+    known: frozenset[str] = (info.context or {}).get("languages", frozenset({"en"}))
+    if text not in known:
+        raise told(f"there is no language {_shown(text)} here", f"write one of {', '.join(sorted(known))}")
+    return text
+
+
+def _domain(value: object) -> str:
+    try:
+        return normalise_domain(_text(value))
+    except BadAddress as error:
+        raise told(f"this is no mail domain: {error}", "write it like fax.example.com") from None
+
+
+def _address(value: object) -> str:
+    try:
+        return normalise_address(_text(value))
+    except BadAddress as error:
+        raise told(f"this is no mail address: {error}", "write it like user@example.com") from None
+
+
+def _pattern(value: object) -> Pattern:
+    try:
+        return parse_pattern(_text(value))
+    except BadAddress as error:
+        remedy = "write user@example.com, @example.com or @*.example.com"
+        raise told(f"this names no sender: {error}", remedy) from None
+
+
+def _network(value: object) -> Network:
+    text = _text(value)
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        remedy = f"write {ip_network(text, strict=False)}"
+    except ValueError:
+        remedy = "write it like 192.0.2.0/24 or 2001:db8::/32"
+    raise told(f"{_shown(text)} is no network", remedy)
+
+
+def _flag(value: object) -> bool:
+    if value in {"true", "True", "false", "False"}:
+        return value in {"true", "True"}
+    raise told("this is neither true nor false", "write true or false")
+
+
+def _count(value: object) -> int:
+    text = _text(value)
+    if not _COUNT.fullmatch(text):
+        raise told(f"{_shown(text)} is no whole number", "write digits only, such as 20")
+    return int(text)
+
+
+def _duration(value: object) -> timedelta:
+    text = _text(value)
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise told(f"{_shown(text)} is no length of time", "write it like 90s, 5m or 1h30m")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    if duration > _MAX_DURATION:
+        raise told(f"{text} is longer than 7 days", "write 7d at most")
+    return duration
+
+
+def _size(value: object) -> int:
+    text = _text(value)
+    match = _SIZE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise told(f"{_shown(text)} is no size", "write bytes, or 500KB, or 10MB")
+    return int(match[1]) * _SIZE_UNITS[match[2]]
+
+
+def _ident(value: object) -> str:
+    text = _text(value)
+    if not _IDENT.fullmatch(text):
+        raise told("an ident holds up to 20 of digits, space and + (ITU-T T.30)", "write it like +972 3 123 45678")
+    return text
+
+
+def _header(value: object) -> str:
+    text = _text(value)
+    if len(text) > _MAX_HEADER or not text.isprintable():
+        raise told(f"a header line holds up to {_MAX_HEADER} printable characters", "shorten it")
+    return text
+
+
+def _prefix(value: object) -> str:
+    text = _text(value)
+    if not _PREFIX.fullmatch(text):
+        raise told(
+            f"{_shown(text)} is no prefix", "write + and up to 15 digits, beginning with the country code: +4420"
+        )
+    return text
+
+
+def _rate(value: object) -> int:
+    if value not in {str(rate) for rate in _RATES}:
+        raise told("there is no such speed", f"write one of {', '.join(map(str, _RATES))}")
+    return int(_text(value))
+
+
+def _regex(value: object) -> re.Pattern[str]:
+    try:
+        return compile_pattern(_text(value))
+    except BadRewrite as error:
+        raise told(str(error), error.remedy) from None
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _not_empty(value: list[Any]) -> list[Any]:
+    if not value:
+        raise told("the list is empty", "name at least one, or remove the key")
+    return value
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MAX_HEADER else text[:_MAX_HEADER] + "...")
+
+
+T = TypeVar("T")
+
+
+def _written(value: str, **json_schema: Any) -> WithJsonSchema:  # noqa: ANN401 -- JSON Schema holds anything
+    """Return the schema of a value, called ``value`` in the reference; text unless told otherwise."""
+    return WithJsonSchema({"type": "string", **json_schema, VALUE: value})
+
+
+_DIGITS_TOO = ["string", "integer"]
+_NUMBERS_TOO = ["string", "number"]
+
+Text: TypeAlias = Annotated[str, PlainValidator(_free_text), _written("text", type=_NUMBERS_TOO)]
+TelephoneNumber: TypeAlias = Annotated[str, PlainValidator(_number), _written("telephone number", type=_DIGITS_TOO)]
+CountryCode: TypeAlias = Annotated[
+    str, PlainValidator(_country), _written("country (ISO 3166)", pattern="^[A-Za-z]{2}$")
+]
+LanguageCode: TypeAlias = Annotated[str, PlainValidator(_language), _written("language, such as `en`")]
+MailDomain: TypeAlias = Annotated[str, PlainValidator(_domain), _written("mail domain")]
+MailAddress: TypeAlias = Annotated[str, PlainValidator(_address), _written("mail address", pattern="@")]
+SenderPattern: TypeAlias = Annotated[Pattern, PlainValidator(_pattern), _written("sender", pattern="@")]
+NetworkText: TypeAlias = Annotated[Network, PlainValidator(_network), _written("network (CIDR)")]
+Flag: TypeAlias = Annotated[bool, PlainValidator(_flag), _written("`true` or `false`", type="boolean")]
+Count: TypeAlias = Annotated[int, BeforeValidator(_count)]
+Positive: TypeAlias = Annotated[int, Field(ge=1), BeforeValidator(_count)]
+Duration: TypeAlias = Annotated[
+    timedelta,
+    PlainValidator(_duration),
+    _written("length of time, such as `90s`, `5m`, `1h30m`", pattern="^([0-9]+[dhms])+$"),
+]
+Size: TypeAlias = Annotated[int, PlainValidator(_size), _written("size", type=_DIGITS_TOO)]
+Ident: TypeAlias = Annotated[str, PlainValidator(_ident), _written("digits, space, +", type=_DIGITS_TOO)]
+HeaderLine: TypeAlias = Annotated[str, PlainValidator(_header), _written("text", type=_NUMBERS_TOO)]
+Prefix: TypeAlias = Annotated[str, PlainValidator(_prefix), _written("first digits, such as `+4420`", type=_DIGITS_TOO)]
+Rate: TypeAlias = Annotated[int, PlainValidator(_rate), WithJsonSchema({"enum": list(_RATES)})]
+Regex: TypeAlias = Annotated[re.Pattern[str], PlainValidator(_regex), _written("regular expression")]
+#: A list that may be written as a single value, and is never written empty.
+OneOrMore: TypeAlias = Annotated[list[T], AfterValidator(_not_empty), BeforeValidator(_listed)]

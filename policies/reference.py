@@ -1,0 +1,120 @@
+"""The reference of the policy files for people, made from the schema: ``docs/policies.md``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from policies.fields import SINGLE, UNIT, VALUE
+from policies.policy import MEGABYTE
+from policies.schema import Entry, PolicyFile, entry_in, fields_of
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+Schema: TypeAlias = dict[str, Any]
+
+_INTRODUCTION = """\
+# Policy files
+
+<!-- Generated from policies/schema.py by policies/reference.py; a test compares them. -->
+
+A policy is a folder of YAML files. Every file ending in `.yaml` or `.yml` is read; together they are one policy.
+`domains` and `numbers` may stand in any number of files, `destinations` and `retries` in one. The folder counts as a
+whole or not at all: a mistake anywhere changes nothing and is told with file, line, column, key and remedy.
+
+Values are read as they are written: `0312345678` keeps its zero, quoted or not. Words that some programs read as
+booleans (`yes`, `no`, `on`, `off`, and so the country `"NO"`) must be quoted; addresses that begin with `@` too.
+Aliases, tags, merge keys, duplicate keys, empty values and unknown keys are errors.
+
+Commented files to start from are in `policies/examples/`.
+
+## How a mail is decided
+
+1. **The sender.** A rule of `senders` counts only with its proof. The sending number is the one named in the mail's
+   `X-Fax-From`, if a rule permits it; else the one that lists the exact address; else the one that lists the domain;
+   else the one that lists the subdomains of a domain above, the nearest first. Where several do at the same step, the
+   one with the sender in `default_for` is taken; without it the mail is refused with their names.
+2. **The mail's limits**: recipients, the size of each attachment, pages.
+3. **Each recipient.** National digits are read by the `default_region` of the number, else of the domain. The number
+   is rewritten, then the rules are looked at in order, and the first that fits decides. Premium, shared cost and
+   satellite numbers are denied unless an `allow` rule names their type. Where the numbering plan cannot tell which of
+   several countries a number belongs to, a rule that denies one of them applies, and a rule that allows must allow all.
+4. **The number's quota.** A mail is taken whole or refused whole; what would never fit is refused for good.
+"""
+
+
+def render() -> str:
+    """Return the reference as Markdown."""
+    definitions = PolicyFile.model_json_schema(by_alias=True)["$defs"]
+    parts = [_INTRODUCTION, _table(PolicyFile, "## Sections", definitions)]
+    seen: set[type[Entry]] = {PolicyFile}
+    pending: list[tuple[str, type[Entry]]] = [("", PolicyFile)]
+    while pending:
+        path, model = pending.pop(0)
+        for key, info in fields_of(model).items():
+            inner = entry_in(info.annotation)
+            if inner is None or inner in seen:
+                continue
+            seen.add(inner)
+            here = f"{path}.{key}".lstrip(".")
+            parts.append(_table(inner, f"## `{here}`", definitions))
+            pending.append((here, inner))
+    return "\n".join(parts)
+
+
+def _table(model: type[Entry], heading: str, definitions: Schema) -> str:
+    described = model.model_json_schema(by_alias=True)["properties"]
+    rows = []
+    for key, info in fields_of(model).items():
+        cells = (f"`{key}`", _value(described[key], definitions), _default(info), info.description or "")
+        rows.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+    head = ["| Key | Value | Default | Meaning |", "|---|---|---|---|"]
+    return "\n".join([heading, "", (model.__doc__ or "").strip(), "", *head, *rows, ""])
+
+
+def _value(schema: Schema, definitions: Schema) -> str:
+    """Return what may be written, in words."""
+    if "anyOf" in schema:  # "or null", which a file cannot say: leaving the key out is how
+        schema = {**schema, **next(each for each in schema["anyOf"] if each.get("type") != "null")}
+    if "$ref" in schema:
+        schema = {**definitions[schema["$ref"].rpartition("/")[2]], **schema}
+    value = str(schema[VALUE]) if VALUE in schema else _by_shape(schema, definitions)
+    return f"{value} ({schema[UNIT]})" if UNIT in schema else value
+
+
+def _by_shape(schema: Schema, definitions: Schema) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{each}`" for each in schema["enum"])
+    if schema["type"] == "array":
+        return ("one or a list of: " if schema.get(SINGLE) else "list of: ") + _value(schema["items"], definitions)
+    if schema["type"] == "integer":
+        highest = schema.get("maximum")
+        return f"{schema['minimum']} " + ("or more" if highest is None else f"to {highest}")
+    if "propertyNames" in schema:
+        causes = _value(schema["propertyNames"], definitions)
+        return f"{causes}, each with a {_value(schema['additionalProperties'], definitions)}"
+    return "mapping, below"
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    value = info.get_default(call_default_factory=True, validated_data={})
+    if value is None or value == "" or isinstance(value, (Entry, dict)) or value == []:
+        return ""
+    values = value if isinstance(value, list) else [value]
+    return ", ".join(f"`{_shown(each)}`" for each in values)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, timedelta):
+        return f"{int(value.total_seconds()) // 60}m"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value and value % MEGABYTE == 0:
+        return f"{value // MEGABYTE}MB"
+    return str(value)

@@ -1,0 +1,162 @@
+"""One file's data against the schema: what fits, and an error with place and remedy for each thing that does not.
+
+An entry with a mistake is left out of the result while its neighbours stay, so that the checks between entries and
+files run over all that is sound and an admin sees every mistake of a folder at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from policies.document import Branch, Data, Document, Place
+from policies.errors import PolicyError
+from policies.fields import TOLD
+from policies.schema import (
+    DestinationsEntry,
+    DomainEntry,
+    Entry,
+    NumberEntry,
+    PolicyFile,
+    RetriesEntry,
+    entry_in,
+    fields_of,
+)
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+Path = tuple[str | int, ...]
+
+#: pydantic's error types that a policy file can cause, as message and remedy; ``{...}`` are pydantic's own figures.
+_SENTENCES = {
+    "missing": ("the key is missing", "add it"),
+    "list_type": ("this must be a list", "write each entry on a line of its own, after '- '"),
+    "dict_type": ("this must be a mapping", "write 'key: value' lines below the key"),
+    "model_type": ("this must be a mapping", "write 'key: value' lines below the key"),
+    "too_short": ("the list is empty", "name at least one"),
+    "less_than_equal": ("the figure is too large", "write {le} at most"),
+    "greater_than_equal": ("the figure is too small", "write {ge} at least"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """The sound entries of one file, each with its places."""
+
+    file: str
+    domains: list[tuple[DomainEntry, Branch]] = field(default_factory=list)
+    numbers: list[tuple[NumberEntry, Branch]] = field(default_factory=list)
+    destinations: tuple[DestinationsEntry, Branch] | None = None
+    retries: tuple[RetriesEntry, Branch] | None = None
+
+
+def validate(file: str, document: Document, languages: frozenset[str]) -> tuple[Sections, list[PolicyError]]:
+    """Return what is sound in ``document`` and the errors of the rest. ``languages`` are those the relay speaks."""
+    errors = [
+        PolicyError(file, *problem.place, dotted(problem.path), problem.message, problem.remedy)
+        for problem in document.problems
+    ]
+    context = {"languages": languages}
+    kept: dict[str, list[int]] = {}
+    data = document.data
+    try:
+        model = PolicyFile.model_validate(data, context=context)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=True)
+        told = {(each.line, each.column) for each in errors}
+        found = (_translate(file, document.places, detail) for detail in details)
+        # An empty value or a "yes" is already told as such; that it is no number either would only hide it.
+        errors += [each for each in found if (each.line, each.column) not in told]
+        data, kept = _without(data, [detail["loc"] for detail in details])
+        model = PolicyFile.model_validate(data, context=context)
+    return _locate(file, model, document.places, kept), errors
+
+
+def dotted(path: Path) -> str:
+    """Return a path as people write it.
+
+    >>> dotted(("numbers", 0, "senders", 2, "match"))
+    'numbers[0].senders[2].match'
+    """
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+
+
+def _without(data: dict[str, Data], bad: list[Path]) -> tuple[dict[str, Data], dict[str, list[int]]]:
+    """Return ``data`` less the entries that hold an error, and the original indices of the entries that stay."""
+    sound: dict[str, Data] = {}
+    kept: dict[str, list[int]] = {}
+    for section, value in data.items():
+        steps = {path[1] if len(path) > 1 else None for path in bad if path[0] == section}
+        if not steps:
+            sound[section] = value
+        elif section in {"domains", "numbers"} and isinstance(value, list) and None not in steps:
+            kept[section] = [index for index in range(len(value)) if index not in steps]
+            sound[section] = [value[index] for index in kept[section]]
+    return sound, kept
+
+
+def _locate(file: str, model: PolicyFile, places: Branch, kept: dict[str, list[int]]) -> Sections:
+    def branches(section: str, count: int) -> list[Branch]:
+        top = places.parts.get(section)
+        if not isinstance(top, Branch):
+            return []
+        found = (top.parts[index] for index in kept.get(section, range(count)))
+        return [branch for branch in found if isinstance(branch, Branch)]
+
+    def single(section: str) -> Branch:
+        top = places.parts[section]
+        return top if isinstance(top, Branch) else Branch(top)
+
+    return Sections(
+        file,
+        list(zip(model.domains, branches("domains", len(model.domains)), strict=True)),
+        list(zip(model.numbers, branches("numbers", len(model.numbers)), strict=True)),
+        None if model.destinations is None else (model.destinations, single("destinations")),
+        None if model.retries is None else (model.retries, single("retries")),
+    )
+
+
+def _translate(file: str, places: Branch, detail: ErrorDetails) -> PolicyError:
+    """Return pydantic's error as one of ours, at its place."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    path, at_key = detail["loc"], kind == "extra_forbidden"
+    if path and path[-1] == "[key]":
+        path, at_key = path[:-1], True
+    if kind == TOLD:
+        message, remedy = str(context["message"]), str(context["remedy"])
+    elif kind == "extra_forbidden":
+        name = str(path[-1])
+        message, remedy = f"unknown key {name!r}", _nearest(name, _keys_at(path[:-1]))
+    elif kind in {"enum", "literal_error"}:
+        allowed = re.findall(r"'([^']*)'", str(context["expected"]))
+        message = f"{_shown(detail['input'])} is none of the possible values"
+        remedy = _nearest(str(detail["input"]), allowed)
+    else:
+        message, remedy = _SENTENCES.get(kind, (detail["msg"], "see docs/policies.md"))
+        remedy = remedy.format_map(context) if context else remedy
+    place: Place = places.find(*path, key=at_key)
+    return PolicyError(file, place.line, place.column, dotted(path), message, remedy)
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else "this"
+    return repr(text[:50])
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"write one of {', '.join(known)}"
+
+
+def _keys_at(path: Path) -> list[str]:
+    """Return the keys that the schema has for the mapping at ``path``."""
+    model: type[Entry] = PolicyFile
+    for step in path:
+        if isinstance(step, str):
+            model = entry_in(fields_of(model)[step].annotation) or model
+    return list(fields_of(model))
