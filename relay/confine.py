@@ -6,12 +6,12 @@ that forks a child for each order, so that safety costs milliseconds:
 
 * bubblewrap: no network, its own process table, no capabilities, a read-only view of the programs alone (not of
   the data directory, not of the home directories), a private ``/tmp`` in memory; files pass as descriptors;
-* limits on address space, CPU, file size, open files and processes (setrlimit(2)) in each child, and a wall clock
-  here;
+* limits on address space, CPU, file size and open files (setrlimit(2)) in each child, a filter that refuses it new processes,
+  programs and sockets (:mod:`relay.seccomp`), and a wall clock here;
 * every child dies with the nursery, and the nursery with this process.
 
 Where bubblewrap cannot run (an unprivileged container) the administrator may say that the container is the
-confinement (:attr:`Sandbox.CONTAINER`): limits and ``no_new_privs`` remain, file and network isolation do not.
+confinement (:attr:`Sandbox.CONTAINER`): limits and the filter remain, the isolation of files does not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ class Sandbox(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one child may use. Bytes, seconds, counts; ``wall`` is kept here, the others by the kernel."""
+    """What one child may use. Bytes, seconds, counts; ``wall`` is kept here, the others by the kernel.
+
+    ``processes`` other than 0 lets the child start processes and programs: no filter then.
+    """
 
     address_space: int = 1536 * MIB
     cpu: int = 60

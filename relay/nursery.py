@@ -26,6 +26,7 @@ import sys
 import traceback
 from typing import Any
 
+from relay import seccomp
 from relay.channel import Channel
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -98,6 +99,8 @@ def _become(order: dict[str, Any], channel: Channel, fds: list[int]) -> None:
             resource.setrlimit(getattr(resource, name), (value, value))
         module, _, function = order["entry"].partition(":")
         entry = getattr(importlib.import_module(module), function)
+        if not order["limits"]["RLIMIT_NPROC"]:
+            seccomp.confine()
         entry(channel, fds)
         status = 0
     except BaseException:  # noqa: BLE001  the child's last word; nothing may unwind into the nursery's loop
@@ -106,11 +109,6 @@ def _become(order: dict[str, Any], channel: Channel, fds: list[int]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def alive(channel: Channel, _fds: list[int]) -> None:
-    """Answer once: the entry by which ``faxrelay doctor`` finds out whether a sandbox can be made."""
-    channel.send({"alive": True})
 
 
 def _prctl(option: int, value: int) -> None:

@@ -103,7 +103,7 @@ def _sandbox(settings: Settings) -> Finding:
 async def _confined() -> None:
     confinement = Confinement(Sandbox.BUBBLEWRAP)
     try:
-        async with confinement.child("relay.nursery:alive", limits=Limits(wall=10)) as child:
+        async with confinement.child("relay.intruder:linger", limits=Limits(wall=10)) as child:
             await child.receive()
     finally:
         await confinement.close()
