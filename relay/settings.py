@@ -12,13 +12,16 @@ import os
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from policies import read_document
+from policies.document import read
 from relay.confine import MIB, Sandbox
 from relay.errors import SettingsError
+
+if TYPE_CHECKING:
+    from policies.document import Document
 
 
 class _Section(BaseModel):
@@ -105,6 +108,7 @@ class Web(_Section):
 class Simulated(_Section):
     """The telephone network in memory. It never reaches a real telephone."""
 
+    enabled: bool = Field(default=True, description="Whether there is one.")
     channels: int = Field(8, ge=1, le=64, description="Calls at once.")
     real_time: bool = Field(default=False, description="Let calls last as long as real ones.")
     exchange: Path | None = Field(None, description="Socket of a network that runs elsewhere; none: one of our own.")
@@ -116,7 +120,7 @@ class Simulated(_Section):
 class Lines(_Section):
     """Ways to the telephone network."""
 
-    simulated: Simulated | None = Field(default_factory=Simulated, description="The simulated network; null: none.")
+    simulated: Simulated = Field(default_factory=Simulated, description="The simulated telephone network.")
 
 
 class Log(_Section):
@@ -175,20 +179,16 @@ def load(file: Path | None = None, environment: dict[str, str] | None = None) ->
     Relative paths count from the file's folder. Raises :class:`SettingsError` naming file, line and key.
     """
     environment = dict(os.environ) if environment is None else environment
-    raw: dict[str, Any] = {}
-    if file is not None:
-        try:
-            raw = read_document(file).data or {}
-        except (OSError, ValueError) as fault:
-            raise SettingsError(f"{file}: {fault}") from fault
+    document = _read(file)
+    raw: dict[str, Any] = dict(document.data)
     if "FAXRELAY_DATA" in environment:
         raw["data"] = environment["FAXRELAY_DATA"]
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as fault:
-        raise SettingsError("\n".join(_explain(file, error) for error in fault.errors())) from fault
-    home = file.parent if file is not None else Path()
-    return _check(settings.model_copy(update={"data": (home / settings.data).absolute()}))
+        raise SettingsError("\n".join(_explain(file, document, error) for error in fault.errors())) from fault
+    home = file.absolute().parent if file is not None else Path.cwd()
+    return _check(settings.model_copy(update={"data": home / settings.data}))
 
 
 def secret(reference: str) -> str:
@@ -215,6 +215,20 @@ def _check(settings: Settings) -> Settings:
     return settings
 
 
-def _explain(file: Path | None, error: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
+def _read(file: Path | None) -> Document:
+    try:
+        document = read(b"" if file is None else file.read_bytes())
+    except OSError as fault:
+        raise SettingsError(f"{file} cannot be read: {fault.strerror}") from fault
+    if document.problems:
+        raise SettingsError(
+            "\n".join(f"{file}:{p.place.line}:{p.place.column}: {p.message}; {p.remedy}" for p in document.problems)
+        )
+    return document
+
+
+def _explain(file: Path | None, document: Document, error: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
+    place = document.places.find(*error["loc"], key=error["type"] == "extra_forbidden")
+    where = f"{file}:{place.line}:{place.column}" if file is not None else "settings"
     key = ".".join(str(part) for part in error["loc"])
-    return f"{file or 'settings'}: {key}: {error['msg']}"
+    return f"{where}: {key}: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -43,7 +43,7 @@ def _welcome(settings: Settings, addresses: Addresses) -> None:
         *(f"  SMTP    {address}:{at}" for address, at in addresses.smtp),
         f"  health  http://{addresses.web[0]}:{addresses.web[1]}/health",
     ]
-    if settings.lines.simulated is not None:
+    if settings.lines.simulated.enabled:
         lines.append("  line    SIMULATED telephone network: no call leaves this machine (docs/simulated.md lists its numbers)")
     if settings.mail.smarthost is None:
         lines.append(f"  mail    outgoing mail is kept in {settings.maildir}")

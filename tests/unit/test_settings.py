@@ -1,0 +1,60 @@
+"""faxrelay.yaml: read once, every mistake told with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from relay.errors import SettingsError
+from relay.settings import load, secret
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    """Return a settings file."""
+    file = tmp_path / "faxrelay.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_with_no_file_the_embedded_default_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Lost otherwise: a newcomer's first `faxrelay serve` asks for a configuration."""
+    monkeypatch.chdir(tmp_path)
+    settings = load(environment={})
+    listener = settings.smtp.listeners[0]
+    assert (listener.address, listener.port) == ("127.0.0.1", 8025)
+    assert settings.data == tmp_path / "faxrelay-data"
+    assert settings.database_url == f"sqlite:///{tmp_path / 'faxrelay-data' / 'faxrelay.db'}"
+    assert load(environment={"FAXRELAY_DATA": "/srv/fax"}).data == Path("/srv/fax")
+
+
+def test_paths_count_from_the_file(tmp_path: Path) -> None:
+    """Lost otherwise: a service started from another folder opens another, empty database."""
+    assert load(written(tmp_path, "data: here\n"), {}).data == tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("smtp:\n  hostnam: x\n", ":2:3: smtp.hostnam: extra inputs are not permitted"),
+        ("smtp:\n  listeners:\n    - port: 99999\n", ":3:13: smtp.listeners.0.port: input should be less than or equal to 65535"),
+        ("data: [\n", ":2:1: "),
+        ("data: x\ndata: y\n", ":2:1: "),
+        ("smtp:\n  listeners:\n    - address: 0.0.0.0\n", "accepts senders without proof from other machines"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
+    """Lost otherwise: an admin searches the whole file for one letter, or opens the relay to the world."""
+    with pytest.raises(SettingsError) as error:
+        load(written(tmp_path, text), {})
+    assert told in str(error.value)
+
+
+def test_a_secret_is_a_reference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Lost otherwise: passwords stand in a file that is copied into tickets."""
+    monkeypatch.setenv("SMARTHOST_PASSWORD", "hunter2")
+    (tmp_path / "password").write_text("from a file\n")
+    assert secret("env:SMARTHOST_PASSWORD") == "hunter2"
+    assert secret(f"file:{tmp_path / 'password'}") == "from a file"
+    with pytest.raises(SettingsError, match="never the value itself"):
+        secret("hunter2")
