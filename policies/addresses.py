@@ -91,7 +91,10 @@ def normalise_address(text: str) -> str:
 def parse_pattern(text: str) -> Pattern:
     """Read ``user@example.com``, ``@example.com`` or ``@*.example.com``; raise :class:`BadAddress`."""
     if text.startswith("@*."):
-        return Pattern(Reach.SUBDOMAINS, normalise_domain(text[3:]))
+        above = normalise_domain(text[3:])
+        if "." not in above:
+            raise BadAddress(f"@*.{above} would name a whole top-level domain")
+        return Pattern(Reach.SUBDOMAINS, above)
     if text.startswith("@"):
         return Pattern(Reach.DOMAIN, normalise_domain(text[1:]))
     if "*" in text:

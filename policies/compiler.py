@@ -54,10 +54,10 @@ def compile_policy(files: Sequence[Sections]) -> tuple[Policy, list[PolicyError]
     compiler = _Compiler()
     compiler.retry_settings(files)
     for sections in files:
-        for domain, branch in sections.domains:
-            compiler.domain(_Scope(sections.file, branch), domain)
-        for number, branch in sections.numbers:
-            compiler.number(_Scope(sections.file, branch), number)
+        for domain, key, branch in sections.domains:
+            compiler.domain(_Scope(sections.file, key, branch), domain)
+        for number, key, branch in sections.numbers:
+            compiler.number(_Scope(sections.file, key, branch), number)
     destinations = compiler.destinations(files)
     policy = Policy(compiler.domains, compiler.numbers, compiler.sender_index(), destinations, compiler.retries)
     return policy, compiler.errors
@@ -66,17 +66,17 @@ def compile_policy(files: Sequence[Sections]) -> tuple[Policy, list[PolicyError]
 class _Scope:
     """A mapping of a file: where its parts stand, and how an error about them is written."""
 
-    def __init__(self, file: str, branch: Branch, name: str = "") -> None:
+    def __init__(self, file: str, key: str, branch: Branch) -> None:
         self.file = file
+        self._key = key
         self._branch = branch
-        self._name = name
 
     def source(self, *path: str | int) -> Source:
         return Source(self.file, self._branch.find(*path).line)
 
     def error(self, message: str, remedy: str, *path: str | int, key: bool = False) -> PolicyError:
         place = self._branch.find(*path, key=key)
-        name = ".".join(filter(None, (self._name, dotted(path))))
+        name = ".".join(filter(None, (self._key, dotted(path))))
         return PolicyError(self.file, place.line, place.column, name, message, remedy)
 
 
@@ -98,7 +98,7 @@ class _Compiler:
             by_reach[Reach.ADDRESS],
             by_reach[Reach.DOMAIN],
             by_reach[Reach.SUBDOMAINS],
-            {pattern: number for pattern, (number, _) in self._defaults.items()},
+            self._defaults,
         )
 
     def domain(self, scope: _Scope, entry: DomainEntry) -> None:
@@ -109,7 +109,6 @@ class _Compiler:
         self.domains[entry.name] = Domain(entry.name, entry.default_region, entry.language, scope.source("name"))
 
     def number(self, scope: _Scope, entry: NumberEntry) -> None:
-        scope = _Scope(scope.file, scope._branch, entry.number)  # noqa: SLF001 -- the same scope under its name
         first = self.numbers.get(entry.number)
         if first is not None:
             self._twice(scope, "number", entry.number, first.source, "number")
@@ -200,13 +199,15 @@ class _Compiler:
                 self._twice(scope, "default of", str(pattern), first, "default_for", index)
 
     def retry_settings(self, files: Sequence[Sections]) -> None:
-        found = [(_Scope(each.file, each.retries[1]), each.retries[0]) for each in files if each.retries]
+        found = [(_Scope(each.file, *each.retries[1:]), each.retries[0]) for each in files if each.retries]
         self._one_only("retries", [scope for scope, _ in found])
         if found:
             self.retries = _merge(RetrySettings(), found[0][1])
 
     def destinations(self, files: Sequence[Sections]) -> Destinations:
-        found = [(_Scope(each.file, each.destinations[1]), each.destinations[0]) for each in files if each.destinations]
+        found = [
+            (_Scope(each.file, *each.destinations[1:]), each.destinations[0]) for each in files if each.destinations
+        ]
         self._one_only("destinations", [scope for scope, _ in found])
         return self._destinations(*found[0]) if found else Destinations()
 

@@ -47,6 +47,13 @@ class Branch:
     keys: dict[str, int] = field(default_factory=dict)
     parts: dict[str | int, Branch | int] = field(default_factory=dict)
 
+    def branch(self, *path: str | int) -> Branch:
+        """Return the mapping or list at ``path``, which exists."""
+        here: Branch | int = self
+        for step in path:
+            here = here.parts[step] if isinstance(here, Branch) else here
+        return here if isinstance(here, Branch) else Branch(here)
+
     def find(self, *path: str | int, key: bool = False) -> Place:
         """Return the place of the value at ``path``, or of its key; the nearest that exists where there is none."""
         here: Branch | int = self

@@ -227,12 +227,12 @@ class Destinations:
 
 @dataclass(frozen=True, slots=True)
 class SenderIndex:
-    """Every sender rule by whom it names; ``defaults`` tells the number that a pattern sends as when several would."""
+    """Every sender rule by whom it names; ``defaults`` tells which number a pattern sends as when several would."""
 
     addresses: Mapping[str, tuple[SenderRule, ...]] = field(default_factory=dict)
     domains: Mapping[str, tuple[SenderRule, ...]] = field(default_factory=dict)
     subdomains: Mapping[str, tuple[SenderRule, ...]] = field(default_factory=dict)
-    defaults: Mapping[Pattern, str] = field(default_factory=dict)
+    defaults: Mapping[Pattern, tuple[str, Source]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

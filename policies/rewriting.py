@@ -23,6 +23,8 @@ MAX_ALTERNATIVES: Final = 8
 _ITEM = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?:|\(\?|.", re.DOTALL)
 _FIXED_COUNT = re.compile(r"\{(\d{1,2})\}")
 _OPEN_COUNT = re.compile(r"\{\d*,\d*\}")
+#: What a later Python may read as an operation on sets (it warns of them today).
+_SET_OPERATION = re.compile(r"\[|--|&&|\|\||~~")
 _TEMPLATE = re.compile(r"\+?(?:[0-9]|\\g<[0-9]{1,2}>|\\[1-9])+", re.ASCII)
 
 
@@ -90,6 +92,8 @@ def _check_work(text: str) -> None:
         sign = item.group() if item else text[position]
         if sign == "(?" or (sign[0] == "\\" and sign[1:].isdigit()):
             raise BadRewrite("lookaround, flags and back-references are not allowed", "use plain groups: ( ) or (?: )")
+        if sign[0] == "[" and _SET_OPERATION.search(sign, 1):
+            raise BadRewrite("a class holds characters and ranges only", "write it like [0-9] or [^3]")
         if fixed or counted or sign in "*+?":
             if before == ")":
                 raise BadRewrite("a group is repeated", "repeat single characters only, such as \\d+ or [0-9]{3}")

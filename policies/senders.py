@@ -134,10 +134,10 @@ def _pick(choice: Choice, index: SenderIndex, address: str, subject: Pattern, nu
         choice.number = numbers[0]
         return
     for pattern, _ in _levels(index, address):
-        default = index.defaults.get(pattern)
+        default, source = index.defaults.get(pattern, ("", None))
         if default in numbers:
             text = f"{default} is the default of {pattern}, of {len(numbers)} numbers that name {subject}"
-            choice.reasons.append(reason(f"numbers.{default}.default_for", None, text, matched=True))
+            choice.reasons.append(reason(f"numbers.{default}.default_for", source, text, matched=True))
             choice.number = default
             return
     text = f"{len(numbers)} numbers name {subject}, and none is the default of {address}"

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from policies.document import Branch, Data, Document, Place
 from policies.errors import PolicyError
 from policies.fields import TOLD
 from policies.schema import (
@@ -28,9 +27,14 @@ from policies.schema import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic_core import ErrorDetails
 
+    from policies.document import Branch, Data, Document, Place
+
 Path = tuple[str | int, ...]
+E = TypeVar("E", bound=Entry)
 
 #: pydantic's error types that a policy file can cause, as message and remedy; ``{...}`` are pydantic's own figures.
 _SENTENCES = {
@@ -46,13 +50,13 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """The sound entries of one file, each with its places."""
+    """The sound entries of one file, each with its key and its places."""
 
     file: str
-    domains: list[tuple[DomainEntry, Branch]] = field(default_factory=list)
-    numbers: list[tuple[NumberEntry, Branch]] = field(default_factory=list)
-    destinations: tuple[DestinationsEntry, Branch] | None = None
-    retries: tuple[RetriesEntry, Branch] | None = None
+    domains: list[tuple[DomainEntry, str, Branch]]
+    numbers: list[tuple[NumberEntry, str, Branch]]
+    destinations: tuple[DestinationsEntry, str, Branch] | None
+    retries: tuple[RetriesEntry, str, Branch] | None
 
 
 def validate(file: str, document: Document, languages: frozenset[str]) -> tuple[Sections, list[PolicyError]]:
@@ -74,7 +78,15 @@ def validate(file: str, document: Document, languages: frozenset[str]) -> tuple[
         errors += [each for each in found if (each.line, each.column) not in told]
         data, kept = _without(data, [detail["loc"] for detail in details])
         model = PolicyFile.model_validate(data, context=context)
-    return _locate(file, model, document.places, kept), errors
+    places = _Located(document.places, kept)
+    sections = Sections(
+        file,
+        places.entries("domains", model.domains),
+        places.entries("numbers", model.numbers),
+        places.section("destinations", model.destinations),
+        places.section("retries", model.retries),
+    )
+    return sections, errors
 
 
 def dotted(path: Path) -> str:
@@ -100,25 +112,22 @@ def _without(data: dict[str, Data], bad: list[Path]) -> tuple[dict[str, Data], d
     return sound, kept
 
 
-def _locate(file: str, model: PolicyFile, places: Branch, kept: dict[str, list[int]]) -> Sections:
-    def branches(section: str, count: int) -> list[Branch]:
-        top = places.parts.get(section)
-        if not isinstance(top, Branch):
-            return []
-        found = (top.parts[index] for index in kept.get(section, range(count)))
-        return [branch for branch in found if isinstance(branch, Branch)]
+class _Located:
+    """Joins entries to their places. ``kept`` are the original indices where a list lost entries with errors."""
 
-    def single(section: str) -> Branch:
-        top = places.parts[section]
-        return top if isinstance(top, Branch) else Branch(top)
+    def __init__(self, places: Branch, kept: dict[str, list[int]]) -> None:
+        self._places = places
+        self._kept = kept
 
-    return Sections(
-        file,
-        list(zip(model.domains, branches("domains", len(model.domains)), strict=True)),
-        list(zip(model.numbers, branches("numbers", len(model.numbers)), strict=True)),
-        None if model.destinations is None else (model.destinations, single("destinations")),
-        None if model.retries is None else (model.retries, single("retries")),
-    )
+    def entries(self, name: str, entries: Sequence[E]) -> list[tuple[E, str, Branch]]:
+        indices = self._kept.get(name, range(len(entries)))
+        return [
+            (entry, f"{name}[{index}]", self._places.branch(name, index))
+            for entry, index in zip(entries, indices, strict=True)
+        ]
+
+    def section(self, name: str, entry: E | None) -> tuple[E, str, Branch] | None:
+        return None if entry is None else (entry, name, self._places.branch(name))
 
 
 def _translate(file: str, places: Branch, detail: ErrorDetails) -> PolicyError:

@@ -1,0 +1,108 @@
+"""The files that an admin starts from, and the documents made from the schema."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import policies
+from policies import Facts, Proof, decide, explain, json_schema, load
+from policies.document import Data, read
+from policies.reference import render
+
+EXAMPLES = Path(policies.__file__).parent / "examples"
+DOCS = Path(policies.__file__).parent.parent / "docs"
+
+
+@pytest.mark.parametrize(
+    ("files", "sender", "proof", "recipient", "expected"),
+    [
+        (
+            "first",
+            "alice@example.com",
+            Proof.NONE,
+            "+97237654321",
+            ["sends as +97231234567", "dialled as +97237654321"],
+        ),
+        ("first", "bob@example.com", Proof.NONE, "03-1234567", ["sends as +97237654321", "dialled as +97231234567"]),
+        ("first", "carol@example.com", Proof.NONE, "+97237654321", ["+97231234567 is the default of @example.com"]),
+        ("first", "alice@example.com", Proof.DMARC, "+97237654321", ["needs proof none", "550 5.7.1"]),
+        (
+            "office",
+            "dana@example.com",
+            Proof.AUTH,
+            "202-555-0199",
+            ["sends as +97237654321", "dialled as +12025550199"],
+        ),
+        ("office", "x@branch.example.com", Proof.DMARC, "+12025550199", ["sends as +97231234567"]),
+        ("first destinations", "alice@example.com", Proof.NONE, "+97235551234", ["becomes +97225551234", "250 2.0.0"]),
+        ("first destinations", "alice@example.com", Proof.NONE, "+33142685300", ["no rule fits", "550 5.7.1"]),
+        ("office retries", "x@example.com", Proof.DMARC, "+12025550199", ["sends as +97231234567"]),
+    ],
+)
+def test_examples_load_and_decide(
+    tmp_path: Path, files: str, sender: str, proof: Proof, recipient: str, expected: list[str]
+) -> None:
+    """The files that everybody starts from would not do what their comments say."""
+    for name in files.split():
+        shutil.copy(EXAMPLES / f"{name}.yaml", tmp_path)
+    text = explain(decide(load(tmp_path), Facts(sender, (recipient,), "fax.example.com", frozenset({proof}))))
+    for part in expected:
+        assert part in text
+
+
+def test_no_example_is_left_out() -> None:
+    """An example that no test reads would rot."""
+    assert {path.name for path in EXAMPLES.iterdir()} == {
+        "first.yaml",
+        "office.yaml",
+        "destinations.yaml",
+        "retries.yaml",
+    }
+
+
+def test_the_reference_is_that_of_the_schema() -> None:
+    """The documentation would describe keys that do not exist (write it anew with policies.reference.render)."""
+    assert (DOCS / "policies.md").read_text(encoding="utf-8") == render()
+
+
+def test_every_key_is_in_the_reference() -> None:
+    """An admin would not learn about a key."""
+    reference = render()
+    for definition in json_schema()["$defs"].values():
+        for key, schema in definition.get("properties", {}).items():
+            assert f"| `{key}` |" in reference
+            assert schema.get("description"), key
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_json_schema_knows_what_the_loader_takes(path: Path) -> None:
+    """An editor would underline a correct file."""
+    schema = json_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert not {"x-value", "x-unit", "x-single"} & set(re.findall(r"x-\w+", str(schema)))
+    assert fits(read(path.read_bytes()).data, schema, schema["$defs"])
+
+
+def fits(data: Data, schema: dict[str, Any], definitions: dict[str, Any]) -> bool:
+    """Return whether ``data`` has the shape of ``schema``: its keys, lists, mappings and enumerations."""
+    if "$ref" in schema:
+        return fits(data, definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in schema:
+        return any(fits(data, each, definitions) for each in schema["anyOf"])
+    if isinstance(data, dict):
+        known = schema.get("properties", {})
+        other = schema.get("additionalProperties", False)
+        wanted = [(value, known.get(key, other)) for key, value in data.items()]
+        return schema.get("type") == "object" and all(each and fits(value, each, definitions) for value, each in wanted)
+    if isinstance(data, list):
+        return schema.get("type") == "array" and all(fits(each, schema["items"], definitions) for each in data)
+    if "enum" in schema:
+        return data in map(str, schema["enum"])
+    return bool(
+        set(schema["type"] if isinstance(schema["type"], list) else [schema["type"]]) - {"object", "array", "null"}
+    )
