@@ -51,7 +51,7 @@ def _text(value: object) -> str:
 
 
 def _free_text(value: object) -> str:
-    text = _text(value)
+    text = _text(value).strip()  # a YAML block ends with a line break
     if len(text) > _MAX_TEXT or not text.isprintable():
         raise told("the text is too long or holds signs that cannot be shown", f"write one line of up to {_MAX_TEXT}")
     return text

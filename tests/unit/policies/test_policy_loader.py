@@ -228,3 +228,9 @@ def test_a_text_in_windows_encoding_mark_loads(tmp_path: Path) -> None:
     """A file saved by a Windows editor would be refused for three bytes that nobody sees."""
     (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbf" + NUMBER.replace("\n", "\r\n").encode())
     assert len(load(tmp_path).numbers) == 1
+
+
+def test_a_folded_text_is_one_line(load_text: LoadText) -> None:
+    """A longer description in YAML's block form would be refused for its last line break."""
+    policy = load_text(NUMBER + "    description: >\n      The fax in\n      the hall\n")
+    assert policy.numbers["+97231234567"].description == "The fax in the hall"
