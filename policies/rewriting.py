@@ -92,6 +92,8 @@ def _check_work(text: str) -> None:
         sign = item.group() if item else text[position]
         if sign == "(?" or (sign[0] == "\\" and sign[1:].isdigit()):
             raise BadRewrite("lookaround, flags and back-references are not allowed", "use plain groups: ( ) or (?: )")
+        if sign == "[":
+            raise BadRewrite("this is no regular expression: a class is not closed", r"close it with ], or write \[")
         if sign[0] == "[" and _SET_OPERATION.search(sign, 1):
             raise BadRewrite("a class holds characters and ranges only", "write it like [0-9] or [^3]")
         if fixed or counted or sign in "*+?":
