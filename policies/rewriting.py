@@ -19,8 +19,9 @@ MAX_PATTERN: Final = 100
 MAX_REPEATS: Final = 3
 MAX_ALTERNATIVES: Final = 8
 
-#: One item of a pattern: an escaped character, a class, the opening of a group, or any other sign.
-_ITEM = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?:|\(\?|.", re.DOTALL)
+#: One item of a pattern: an escaped character, a class (a ] right after its opening is one of its characters), the
+#: opening of a group, or any other sign.
+_ITEM = re.compile(r"\\.|\[\^?+\]?+(?:\\.|[^\]\\])*\]|\(\?:|\(\?|.", re.DOTALL)
 _FIXED_COUNT = re.compile(r"\{(\d{1,2})\}")
 _OPEN_COUNT = re.compile(r"\{\d*,\d*\}")
 #: What a later Python may read as an operation on sets (it warns of them today).

@@ -40,6 +40,7 @@ def test_useful_patterns(pattern: str) -> None:
         ("+972", "no regular expression"),
         (r"\+[[0-9]\d", "a class holds"),
         (r"\+[0-9--3]", "a class holds"),
+        (r"[]||\d*", "not closed"),
         ("[", "no regular expression"),
     ],
 )
