@@ -1,0 +1,311 @@
+"""The desk: what a listener took in becomes a submission, or is refused with a sentence that its sender understands.
+
+Every listener asks the same two questions: :meth:`Desk.at_recipient`, as early as the dialogue allows, and
+:meth:`Desk.accept`, for the whole message. Invariants:
+
+* when :meth:`Desk.accept` returns, the files are synced to the disk and the rows committed: a 250 may follow;
+* a refusal leaves no row behind;
+* a sender counts only with a proof that its listener established (:class:`policies.Proof`), judged on the one From
+  address;
+* a number's quota is counted in the transaction that uses it up, so that two mails at once cannot both be the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+import structlog
+
+from policies import (
+    BadAddress,
+    Facts,
+    Proof,
+    Usage,
+    check_recipient,
+    decide,
+    normalise_address,
+    resolve_domain,
+)
+from relay.confine import MIB, ChildDied
+from relay.errors import Refusal
+from relay.fax import Direction
+from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
+from relay.intake.parts import shown
+from relay.policy import recipient_settings, refused, submission_settings
+from relay.store.tables import fax
+from relay.submission import File, Recipient, Submission, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from ipaddress import IPv4Address, IPv6Address
+    from pathlib import Path
+
+    import policies
+    from policies import Decision, Policy
+    from relay.ids import IdSource
+    from relay.intake.message import Attachment, MailReader, ParsedMessage
+    from relay.policy import PolicyHolder
+    from relay.store.blobs import LocalBlobs
+    from relay.store.engine import Store
+
+log = structlog.get_logger()
+
+#: RFC 5321 section 6.3: a mail that passed so many servers goes in circles.
+MAX_HOPS: Final = 30
+_HOUR, _DAY = 3600.0, 86400.0
+#: Proofs that a listener can establish, the stronger first.
+_BY_STRENGTH: Final = (Proof.AUTH, Proof.CLIENT_CERT, Proof.NETWORK, Proof.DMARC, Proof.CONFIRM, Proof.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the listener knows of a mail beside its text.
+
+    ``recipients`` are at one fax domain. ``return_path`` is '' for the null one. ``proofs`` are those that the listener
+    established. ``client``: the address of the client itself, None where nobody knows it.
+    """
+
+    source: str
+    recipients: tuple[FaxAddress, ...]
+    return_path: str
+    proofs: frozenset[Proof]
+    client: IPv4Address | IPv6Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A mail that is kept.
+
+    ``faxes``: one id for each number, in order; ``refused`` of them failed at once, with a mail that says why.
+    ``submission`` is the one that the first fax belongs to. ``repeated``: all of it was here before and nothing new
+    was made.
+    """
+
+    submission: int
+    faxes: tuple[int, ...]
+    refused: int
+    repeated: bool
+
+
+class Desk:
+    """Takes mail for every listener. ``attachment_bytes``: the largest file, decoded, whatever the policy allows."""
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: LocalBlobs,
+        reader: MailReader,
+        policy: PolicyHolder,
+        ids: IdSource,
+        clock: Callable[[], float],
+        *,
+        attachment_bytes: int,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._reader = reader
+        self._policy = policy
+        self._ids = ids
+        self._clock = clock
+        self._attachment_bytes = attachment_bytes
+
+    def at_recipient(self, text: str, others: Sequence[FaxAddress] = ()) -> FaxAddress:
+        """Return the recipient that ``text`` names, beside the ``others`` of the mail, or raise :class:`Refusal`.
+
+        Refused here is what would be refused whoever sends; the rest waits for the From address.
+        """
+        try:
+            address = parse_address(text)
+        except BadFaxAddress as bad:
+            raise Refusal(553, "5.1.3", bad.sentence) from None
+        policy = self._policy.current
+        domain = resolve_domain(policy, address.domain)
+        if domain is None:
+            raise Refusal(
+                550, "5.7.1", "This server takes mail for faxes only, and this is not one of its fax domains."
+            )
+        if address.subaddress is not None:
+            raise Refusal(553, "5.1.3", "Sub-addresses (T33S) cannot be dialled from here: write the number alone.")
+        if others and others[0].domain != address.domain:
+            raise Refusal(452, "4.5.3", "One mail goes to one fax domain: send it to the other domain by itself.")
+        verdicts = [check_recipient(policy, address.number, region) for region in _regions(policy, address, domain)]
+        if not any(verdict.accepted for verdict in verdicts) and (refusal := verdicts[0].refusal):
+            raise _refusal(refusal)
+        return address
+
+    async def accept(self, message: Path, envelope: Envelope) -> Accepted:
+        """Keep a mail: return when it is safe, or raise :class:`Refusal` when nothing of it is kept.
+
+        Whoever may go away meanwhile shields the call. Faults of ours (:class:`OSError`, the database's) pass through.
+        """
+        with self._blobs.scratch() as content:
+            try:
+                mail = await self._reader.read(message, content)
+            except ChildDied as fault:
+                log.exception("no reader of mail could be started")
+                raise Refusal(451, "4.3.0", "Mail cannot be read here at the moment. Try again later.") from fault
+            _check_loop(mail)
+            facts = self._facts(mail, envelope)
+            decision = self._decide(facts)
+            self._check_files(mail.attachments)
+            files = await asyncio.to_thread(self._keep, mail.attachments, content)
+        asked = self._asked(mail, envelope, facts, decision, files)
+        accepted = await self._store.write(self._commit, asked, facts)
+        log.info(
+            "mail repeated" if accepted.repeated else "mail accepted",
+            submission=accepted.submission,
+            faxes=list(accepted.faxes),
+            refused=accepted.refused,
+            files=len(files),
+            bytes=sum(file.size for file in files),
+            skipped=mail.skipped,
+        )
+        return accepted
+
+    def _facts(self, mail: ParsedMessage, envelope: Envelope) -> Facts:
+        try:
+            sender = normalise_address(mail.sender)
+        except BadAddress:
+            raise Refusal(550, "5.6.0", "The From line cannot be read: it has to hold one mail address.") from None
+        return Facts(
+            from_address=sender,
+            recipients=tuple(address.number for address in envelope.recipients),
+            domain=envelope.recipients[0].domain,
+            proofs=envelope.proofs,
+            client_ip=envelope.client,
+            requested_number=mail.requested_number,
+            attachment_bytes=tuple(file.size for file in mail.attachments),
+        )
+
+    def _decide(self, facts: Facts) -> Decision:
+        """Return the policy's decision, or raise what it refuses the whole mail with."""
+        decision = decide(self._policy.current, facts)
+        if decision.refusal is not None:
+            log.info(
+                "mail refused by policy",
+                kind=decision.refusal.kind.label,
+                missing_proofs=sorted(proof.value for proof in decision.missing_proofs),
+                sender=facts.from_address,
+            )
+            raise _refusal(decision.refusal)
+        return decision
+
+    def _check_files(self, files: Sequence[Attachment]) -> None:
+        if not files:
+            raise Refusal(550, "5.6.0", "The mail has no attachment: attach the document that is to be faxed.")
+        for file in files:
+            if file.size > self._attachment_bytes:
+                sentence = f"The attachment {shown(file.name)} is larger than {self._attachment_bytes / MIB:.4g} MB."
+                raise Refusal(552, "5.3.4", sentence)
+            if file.refusal is not None:
+                raise Refusal(550, "5.6.1", file.refusal)
+
+    def _keep(self, attachments: Sequence[Attachment], content: Path) -> tuple[File, ...]:
+        """Keep each file as a blob, synced. Blocking."""
+        kept = []
+        with content.open("rb") as source:
+            for file in attachments:
+                with self._blobs.scratch() as path:
+                    with path.open("wb") as target:
+                        _copy(source.fileno(), target.fileno(), file.offset, file.size)
+                    blob = self._blobs.adopt(path)
+                kept.append(File(file.name, file.media_type, file.size, blob.name))
+        return tuple(kept)
+
+    def _asked(
+        self, mail: ParsedMessage, envelope: Envelope, facts: Facts, decision: Decision, files: tuple[File, ...]
+    ) -> Submission:
+        if decision.sender is None:  # decide() names a number wherever it does not refuse
+            raise Refusal(451, "4.3.0", "The mail cannot be taken at the moment. Try again later.")
+        number = decision.sender
+        return Submission(
+            source=envelope.source,
+            sender=facts.from_address,
+            proof=self._proof(facts, number.number),
+            number=number.number,
+            subject=mail.subject,
+            files=files,
+            recipients=tuple(_recipients(envelope.recipients, decision)),
+            message_id=mail.message_id,
+            thread=mail.thread,
+            answerable=bool(envelope.return_path) and not mail.automatic,
+            settings=submission_settings(number.settings, number, decision.language),
+        )
+
+    def _proof(self, facts: Facts, number: str) -> str:
+        """Return the strongest proof that suffices by itself for sending as ``number``."""
+        for proof in _BY_STRENGTH:
+            if proof in facts.proofs:
+                alone = decide(self._policy.current, replace(facts, proofs=frozenset({proof})))
+                if alone.sender is not None and alone.sender.number == number:
+                    return str(proof.value)
+        return next(str(proof.value) for proof in _BY_STRENGTH if proof in facts.proofs)
+
+    def _commit(self, connection: sa.Connection, asked: Submission, facts: Facts) -> Accepted:
+        now = self._clock()
+        used = _usage(connection, asked.number, now)
+        made = submit(connection, self._ids, asked, now)
+        if (
+            made.id is not None
+        ):  # a repeat uses up nothing: whoever did not hear our 250 is not refused for asking again
+            self._decide(replace(facts, usage={asked.number: used}))
+        first = (
+            made.id or connection.execute(sa.select(fax.c.submission_id).where(fax.c.id == made.faxes[0])).scalar_one()
+        )
+        refusals = sum(recipient.refusal is not None for recipient in asked.recipients)
+        return Accepted(first, made.faxes, refusals, repeated=made.id is None)
+
+
+def _check_loop(mail: ParsedMessage) -> None:
+    if mail.looped:
+        raise Refusal(554, "5.4.6", "This mail was made by a fax relay: it is not faxed again, lest it go in circles.")
+    if mail.hops > MAX_HOPS:
+        raise Refusal(554, "5.4.6", f"The mail passed more than {MAX_HOPS} servers: it goes in circles.")
+
+
+def _regions(policy: Policy, address: FaxAddress, domain: policies.Domain) -> Iterable[str | None]:
+    """Return the regions by which the digits may be read, the domain's own first: the sending number decides later."""
+    if address.number.startswith("+"):
+        return (domain.default_region,)
+    own = {number.default_region or domain.default_region for number in policy.numbers.values()}
+    return (domain.default_region, *sorted(region for region in own - {domain.default_region} if region))
+
+
+def _recipients(addresses: Sequence[FaxAddress], decision: Decision) -> Iterable[Recipient]:
+    """Yield what is asked for, each number once however often and in whatever spelling it was named."""
+    seen: set[str] = set()
+    for address, verdict in zip(addresses, decision.recipients, strict=True):
+        number = verdict.dialled or verdict.number or address.number[:16]
+        if number not in seen:
+            seen.add(number)
+            settings: dict[str, Any] = recipient_settings(verdict.override)
+            yield Recipient(number, f"{address.number}@{address.domain}", settings, refused(verdict))
+
+
+def _usage(connection: sa.Connection, number: str, now: float) -> Usage:
+    """Return what a number sent: faxes that were to be dialled, not those that were refused at once."""
+    sent = sa.and_(
+        fax.c.number == number,
+        fax.c.created_at > now - _DAY,
+        fax.c.direction == Direction.OUTBOUND.value,
+        fax.c.document_id.is_not(None),
+    )
+    last_hour = sa.func.count().filter(fax.c.created_at > now - _HOUR)
+    row = connection.execute(sa.select(last_hour, sa.func.count()).select_from(fax).where(sent)).one()
+    return Usage(last_hour=row[0], last_day=row[1])
+
+
+def _refusal(refusal: policies.Refusal) -> Refusal:
+    return Refusal(refusal.kind.smtp_code, refusal.kind.enhanced_code, refusal.sentence)
+
+
+def _copy(source: int, target: int, offset: int, size: int) -> None:
+    while size:
+        copied = os.copy_file_range(source, target, size, offset_src=offset)
+        if copied == 0:
+            raise OSError("the content of a mail ended early: its reader named bytes that are not there")
+        offset, size = offset + copied, size - copied

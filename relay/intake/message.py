@@ -1,0 +1,170 @@
+"""What a mail says, read in confined children that are recycled.
+
+A child reads up to :data:`RECYCLED_AFTER` messages (a fork for each cost MEASURED), so one that a message has taken
+over meets few others. It sees one message at a time, holds no other file and reaches no network. What it answers is
+checked like anything from outside: types and lengths here, the address by the desk. A child that dies over a message
+is replaced and asked once more, in case an earlier message had used its limits up; a message that ends a fresh child
+is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from relay.confine import MIB, ChildDied, Limits
+from relay.errors import Refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relay.confine import Child, Confinement
+
+log = structlog.get_logger()
+
+ENTRY: Final = "relay.intake.mime_worker:serve"
+RECYCLED_AFTER: Final = 50
+#: Seconds for one message, and bytes of what the child says of it.
+READING_SECONDS: Final = 30.0
+_MAX_INDEX: Final = MIB
+_LIFE_SECONDS: Final = 3600.0
+_REPLIES: Final = frozenset({(550, "5.6.0"), (550, "5.6.1")})
+
+
+class Attachment(BaseModel):
+    """One file of a mail: ``size`` decoded bytes from ``offset`` of the content file.
+
+    ``refusal``: why this kind of file cannot be faxed, as a sentence for its sender.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    media_type: Annotated[str, Field(max_length=100)]
+    offset: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(gt=0)]
+    refusal: Annotated[str, Field(max_length=1000)] | None
+
+
+class ParsedMessage(BaseModel):
+    """What a mail says. ``sender``: the one From address as written; ``thread``: the References of an answer.
+
+    ``automatic``: a program sent it (RFC 3834); ``hops``: its Received lines; ``looped``: a fax relay made it.
+    ``requested_number``: the text of X-Fax-From. ``skipped``: the parts that are nothing to fax, in words.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    sender: Annotated[str, Field(min_length=3, max_length=320)]
+    subject: Annotated[str, Field(max_length=300)]
+    message_id: Annotated[str, Field(max_length=252, pattern=r"^<[!-~]+>$")] | None
+    thread: Annotated[str, Field(max_length=6000, pattern=r"^[!-~]*( [!-~]+)*$")]
+    automatic: bool
+    hops: int
+    looped: bool
+    requested_number: Annotated[str, Field(max_length=1000)] | None
+    attachments: Annotated[list[Attachment], Field(max_length=200)]
+    skipped: Annotated[list[str], Field(max_length=200)]
+
+
+@dataclass(slots=True)
+class _Reader:
+    child: Child
+    served: int = 0
+
+
+class MailReader:
+    """The pool. ``children``: messages read at once."""
+
+    def __init__(self, confinement: Confinement, *, message_bytes: int, children: int = 2) -> None:
+        self._confinement = confinement
+        self._idle: list[_Reader] = []
+        self._turns = asyncio.Semaphore(children)
+        self._limits = Limits(
+            cpu=60,
+            file_size=message_bytes + 2 * _MAX_INDEX,
+            address_space=1024 * MIB,
+            open_files=32,
+            wall=_LIFE_SECONDS,
+        )
+
+    async def read(self, message: Path, content: Path) -> ParsedMessage:
+        """Return what ``message`` says; its files, decoded, are in ``content`` (an existing file) afterwards.
+
+        Raises :class:`relay.errors.Refusal` for a message that cannot be taken, and :class:`relay.confine.ChildDied`
+        where no child could be started, which is no fault of the message.
+        """
+        async with self._turns:
+            while True:
+                reader = (
+                    self._idle.pop() if self._idle else _Reader(await self._confinement.spawn(ENTRY, (), self._limits))
+                )
+                try:
+                    answer = await self._ask(reader, message, content)
+                except (ChildDied, TimeoutError) as fault:
+                    await reader.child.close()
+                    log.warning("a mail ended its reader", fault=str(fault) or "too slow", served=reader.served)
+                    if reader.served and isinstance(fault, ChildDied):
+                        continue
+                    raise Refusal(
+                        550, "5.6.0", "The message cannot be read: it is damaged or too complicated."
+                    ) from None
+                except BaseException:
+                    await reader.child.close()
+                    raise
+                await self._put_back(reader)
+                return self._checked(answer, content)
+
+    async def close(self) -> None:
+        """End the idle children; a message that is being read ends its own."""
+        while self._idle:
+            await self._idle.pop().child.close()
+
+    async def _ask(self, reader: _Reader, message: Path, content: Path) -> dict[str, object]:
+        source = os.open(message, os.O_RDONLY)
+        try:
+            sink = os.open(content, os.O_WRONLY | os.O_TRUNC)
+            try:
+                async with asyncio.timeout(READING_SECONDS):
+                    await reader.child.send({}, (source, sink))
+                    answer, descriptors = await reader.child.receive()
+            finally:
+                os.close(sink)
+        finally:
+            os.close(source)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return answer
+
+    async def _put_back(self, reader: _Reader) -> None:
+        reader.served += 1
+        if reader.served < RECYCLED_AFTER:
+            self._idle.append(reader)
+        else:
+            await reader.child.close()
+
+    def _checked(self, answer: dict[str, object], content: Path) -> ParsedMessage:
+        """Return the answer as a value; raise :class:`Refusal` where it is one, or is not what a child says."""
+        match answer:
+            case {"refusal": [int(code), str(enhanced), str(sentence)]} if (code, enhanced) in _REPLIES:
+                raise Refusal(code, enhanced, sentence)
+            case {"at": int(at), "size": int(size)} if at >= 0 and 0 < size <= _MAX_INDEX:
+                with content.open("rb") as file:
+                    file.seek(at)
+                    index = file.read(size)
+            case _:
+                index = b""
+        try:
+            said = ParsedMessage.model_validate_json(index)
+        except ValidationError:
+            log.exception("a reader of mail said what no reader says")
+            raise Refusal(550, "5.6.0", "The message cannot be read: it is damaged or too complicated.") from None
+        if any(file.offset + file.size > answer["at"] for file in said.attachments):  # type: ignore[operator]  # an int, matched above
+            log.error("a reader of mail named bytes that are not there")
+            raise Refusal(550, "5.6.0", "The message cannot be read: it is damaged or too complicated.")
+        return said

@@ -1,0 +1,142 @@
+"""The child that reads mail: bytes in by one descriptor, decoded files and what the mail says out by another.
+
+Runs confined (:mod:`relay.confine`), serves one message after the other until its channel ends, and knows nothing but
+the message. A request carries two descriptors: the message, and an empty file. The child writes the decoded files
+into that file one after the other, then a JSON object that names them with their offsets, and answers ``{"at":
+offset, "size": bytes}`` of that object; or ``{"refusal": [code, enhanced, sentence]}``. Whoever asked believes none
+of it unchecked.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+from email import policy
+from email.errors import InvalidHeaderDefect, NonPrintableDefect
+from email.message import Message
+from email.parser import BytesParser
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from converters import HEAD, Refused, detect
+from relay.errors import Refusal
+from relay.intake.bounds import MAX_PARSED, Field, check_bounds
+from relay.intake.parts import MAX_PARTS, Found, contents, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from relay.channel import Channel
+
+MAX_SUBJECT: Final = 300
+#: Identifiers of the thread that an answer carries, the newest last.
+MAX_REFERENCES: Final = 20
+
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>", re.ASCII)
+
+
+def serve(channel: Channel, _descriptors: list[int]) -> None:
+    """Read messages until nobody asks any more."""
+    while (received := channel.receive()) is not None:
+        _request, (message, output) = received
+        with os.fdopen(message, "rb") as source, os.fdopen(output, "wb") as sink:
+            try:
+                answer = _read(source.read(), sink)
+            except Refusal as refusal:
+                answer = {"refusal": [refusal.code, refusal.enhanced, refusal.sentence]}
+            except (RecursionError, MemoryError):
+                answer = {"refusal": [550, "5.6.0", "The message is too complicated to be read."]}
+        channel.send(answer)
+
+
+def _read(data: bytes, sink: BinaryIO) -> dict[str, Any]:
+    fields = check_bounds(data)
+    said = _said(fields)  # a mail without a sender is refused whatever it holds
+    found = contents(BytesParser(_counting(), policy=policy.compat32).parsebytes(data))
+    said["skipped"] = list(found.skipped)
+    said["attachments"] = []
+    offset = 0
+    for file in found.files:
+        sink.write(file.data)
+        size = len(file.data)
+        told = {"name": file.name, "media_type": file.media_type, "offset": offset, "size": size}
+        said["attachments"].append(told | {"refusal": _not_faxed(file)})
+        offset += size
+    index = json.dumps(said).encode()
+    sink.write(index)
+    return {"at": offset, "size": len(index)}
+
+
+def _not_faxed(file: Found) -> str | None:
+    """Return why the converters do not take this file, as a sentence for its sender."""
+    try:
+        detect(file.data[:HEAD], file.name, file.media_type)
+    except Refused as refused:
+        return refused.sentence
+    return None
+
+
+def _counting() -> Callable[..., Message]:
+    """Return a factory of parts that stops the parser at one too many."""
+    made = itertools.count()  # from 0: the parser makes one to try the factory out
+
+    def part(**named: Any) -> Message:  # noqa: ANN401  the parser's own
+        if next(made) > MAX_PARTS:
+            raise Refusal(550, "5.6.0", f"The message has more than {MAX_PARTS} parts.")
+        return Message(**named)
+
+    return part
+
+
+def _said(fields: Sequence[Field]) -> dict[str, Any]:
+    """Return what the header says."""
+    message_id = _first(_MESSAGE_ID.findall(_value(fields, "message-id")))
+    references = _MESSAGE_ID.findall(_value(fields, "references"))[-MAX_REFERENCES:]
+    return {
+        "sender": _sender(fields),
+        "subject": text(_value(fields, "subject"), MAX_SUBJECT),
+        "message_id": message_id,
+        "thread": " ".join([*references, message_id] if message_id else references),
+        "automatic": _automatic(fields),
+        "hops": sum(field.name == "received" for field in fields),
+        "looped": any(field.name == "x-faxrelay-loop" for field in fields),
+        "requested_number": _value(fields, "x-fax-from")[:MAX_PARSED] or None,
+    }
+
+
+def _sender(fields: Sequence[Field]) -> str:
+    """Return the one From address as written (RFC 5322 section 3.6.2); refuse what can be read in two ways."""
+    raw = _value(fields, "from")
+    if not raw:
+        raise Refusal(550, "5.6.0", "The message has no From line: it does not say who sent it.")
+    if len(raw) > MAX_PARSED:
+        raise Refusal(550, "5.6.0", f"The From line is longer than {MAX_PARSED} characters.")
+    header = policy.default.header_factory("from", raw.encode("ascii", "surrogateescape").decode("utf-8", "replace"))
+    if any(group.display_name is not None for group in header.groups):
+        raise Refusal(550, "5.6.0", "The From line names a group: it has to name one address.")
+    if len(header.addresses) > 1:
+        raise Refusal(550, "5.6.0", "The From line names more than one address.")
+    address = header.addresses[0].addr_spec if header.addresses else ""
+    unclear = any(isinstance(defect, (InvalidHeaderDefect, NonPrintableDefect)) for defect in header.defects)
+    # An address that the parser put together (from encoded words, comments, spaces) is not what a mail program showed.
+    if unclear or not address or address not in raw.encode("ascii", "surrogateescape").decode("utf-8", "replace"):
+        raise Refusal(550, "5.6.0", "The From line cannot be read: it has to hold one mail address.")
+    return str(address)
+
+
+def _automatic(fields: Sequence[Field]) -> bool:
+    """Whether a program sent it, which is never answered (RFC 3834 section 2, RFC 2919)."""
+    submitted = _value(fields, "auto-submitted").partition(";")[0].strip().lower()
+    precedence = {field.value.strip().lower() for field in fields if field.name == "precedence"}
+    listed = any(field.name == "list-id" for field in fields)
+    return submitted not in {"", "no"} or listed or not precedence.isdisjoint({b"bulk", b"list", b"junk"})
+
+
+def _value(fields: Sequence[Field], name: str) -> str:
+    found = _first([field.value for field in fields if field.name == name])
+    return (found or b"").decode("ascii", "surrogateescape")
+
+
+def _first(values: Sequence[Any]) -> Any:  # noqa: ANN401  of what the sequence holds
+    return values[0] if values else None

@@ -1,0 +1,224 @@
+"""Which parts of a mail become the fax. Runs in the confined child; pure.
+
+Source: RFC 2046 (multipart, message), RFC 2183 (Content-Disposition), RFC 2387 (related), RFC 1847 and 3156 (signed,
+encrypted), RFC 8551 (S/MIME). Attachments count in their order. The bodies, inline images that an HTML body refers
+to, signatures, calendar parts and vCards do not. What cannot be opened here (encrypted, forwarded, zip, winmail.dat,
+damaged) fails the whole mail with a reason that names the file: a fax with a part missing would be a false statement.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import unicodedata
+from dataclasses import dataclass
+from email import errors
+from email.header import decode_header, make_header
+from email.utils import collapse_rfc2231_value
+from typing import TYPE_CHECKING, Final, cast
+
+from relay.errors import Refusal
+from relay.intake.bounds import SINGLETONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import Message
+
+MAX_PARTS: Final = 200
+#: Bytes of the header of one part: its parameters are parsed by loops that are quadratic.
+MAX_PART_HEADER: Final = 8 * 1024
+#: Characters of a file's name.
+MAX_NAME: Final = 100
+
+#: Media types that are nothing to fax, with what a log line calls them.
+_NOTHING: Final = {
+    "application/pkcs7-signature": "signature",
+    "application/x-pkcs7-signature": "signature",
+    "application/pgp-signature": "signature",
+    "application/pgp-keys": "key",
+    "text/calendar": "calendar",
+    "application/ics": "calendar",
+    "text/vcard": "card",
+    "text/x-vcard": "card",
+    "text/directory": "card",
+    "application/applefile": "resource fork",
+    "message/delivery-status": "report",
+    "message/disposition-notification": "report",
+    "message/feedback-report": "report",
+    "text/rfc822-headers": "report",
+}
+_ENCRYPTED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"})
+_ZIP = frozenset({"application/zip", "application/x-zip-compressed", "application/x-zip"})
+_TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
+_BODIES = frozenset({"text/plain", "text/html", "text/enriched", "text/x-amp-html"})
+_DAMAGE = (
+    errors.NoBoundaryInMultipartDefect,
+    errors.StartBoundaryNotFoundDefect,
+    errors.CloseBoundaryNotFoundDefect,
+    errors.MultipartInvariantViolationDefect,
+    errors.InvalidBase64CharactersDefect,
+    errors.InvalidBase64PaddingDefect,
+    errors.InvalidBase64LengthDefect,
+)
+_CID = re.compile(rb"cid:([^\"'<>\s)]{1,998})", re.IGNORECASE)
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file of the mail. ``name`` is for people, never a path; ``media_type`` as declared."""
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The files in their order, and what was passed over, in words."""
+
+    files: tuple[Found, ...]
+    skipped: tuple[str, ...]
+
+
+def contents(message: Message) -> Contents:
+    """Return what a parsed mail holds; raise :class:`relay.errors.Refusal` for what cannot be opened."""
+    leaves = list(_leaves(message))
+    for part in leaves:
+        _refuse_closed(part)
+    mentioned = frozenset().union(*(_mentioned(part) for part in leaves if _is_body(part)))
+    files: list[Found] = []
+    skipped: list[str] = []
+    for part in leaves:
+        passed = _passed_over(part, mentioned)
+        if passed:
+            skipped.append(passed)
+            continue
+        name = file_name(part) or f"attachment {len(files) + 1}"
+        data = _decoded(part, name)
+        if not data:
+            raise Refusal(550, "5.6.0", f"The attachment {shown(name)} is empty.")
+        files.append(Found(name, part.get_content_type()[:MAX_NAME], data))
+    return Contents(tuple(files), tuple(skipped))
+
+
+def text(raw: object, limit: int) -> str:
+    """Return a header's text as people read it: encoded words (RFC 2047) decoded, one line, no invisible characters."""
+    value = str(raw)[: limit * 8].encode("ascii", "surrogateescape").decode("utf-8", "replace")
+    if "=?" in value:
+        # A charset that does not exist leaves the raw words: they are all there is.
+        with contextlib.suppress(errors.HeaderParseError, LookupError, ValueError):
+            value = str(make_header(decode_header(value)))
+    kept = "".join(c if unicodedata.category(c) not in _INVISIBLE else " " for c in value)
+    return " ".join(kept.split())[:limit]
+
+
+def file_name(part: Message) -> str:
+    """Return the last component of the part's file name, '' where it has none."""
+    name: object = part.get_param("filename", None, "content-disposition")
+    name = part.get_param("name", None, "content-type") if name is None else name
+    if name is None:
+        return ""
+    try:
+        plain = text(collapse_rfc2231_value(name), 10 * MAX_NAME)  # type: ignore[arg-type]  # a triple or a string
+    except (LookupError, ValueError):
+        return ""
+    plain = re.split(r"[/\\]", plain)[-1].strip()
+    stem, dot, suffix = plain.rpartition(".")
+    if len(plain) > MAX_NAME and dot and len(suffix) <= 10:  # noqa: PLR2004  so long is no suffix
+        return stem[: MAX_NAME - len(suffix) - 1] + dot + suffix
+    return plain[:MAX_NAME]
+
+
+def shown(name: str) -> str:
+    """Return a file's name as a sentence shows it."""
+    return '"' + name.replace('"', "'") + '"'
+
+
+def _leaves(message: Message) -> Iterator[Message]:
+    """Yield the parts that hold no others, in order."""
+    _check_header(message)
+    for defect in message.defects:
+        if isinstance(defect, _DAMAGE):
+            raise Refusal(550, "5.6.0", "The message is damaged: it was cut off or its parts do not fit together.")
+    kind = message.get_content_type()
+    if kind == "multipart/encrypted":
+        raise _encrypted()
+    if message.get_content_maintype() != "multipart" or not message.is_multipart():
+        yield message
+        return
+    parts = cast("list[Message]", message.get_payload())
+    if kind == "multipart/signed":
+        # RFC 1847 section 2.1: the first part is what was signed, the second the signature.
+        yield from _leaves(parts[0])
+    else:
+        for part in parts:
+            yield from _leaves(part)
+
+
+def _check_header(part: Message) -> None:
+    names = [name.lower() for name in part.keys()]  # noqa: SIM118  a Message is no mapping: keys() repeats
+    twice = next((name for name in names if name in SINGLETONS and names.count(name) > 1), None)
+    if twice:
+        raise Refusal(550, "5.6.0", f"The message is malformed: a part has more than one {twice.title()} line.")
+    size = sum(len(name) + len(str(value)) for name, value in part.items() if name.lower().startswith("content-"))
+    if size > MAX_PART_HEADER:
+        raise Refusal(
+            550, "5.6.0", f"The message is malformed: a part's description exceeds {MAX_PART_HEADER // 1024} KB."
+        )
+
+
+def _refuse_closed(part: Message) -> None:
+    """Raise for a part that nobody here can open."""
+    kind, name = part.get_content_type(), file_name(part)
+    if kind in _ENCRYPTED or name.lower().endswith(".p7m"):
+        raise _encrypted()
+    if kind in _TNEF or name.lower() == "winmail.dat":
+        sentence = (
+            "The files are packed in winmail.dat, which only Outlook opens: "
+            "set the format of the mail to HTML or plain text and send it again."
+        )
+        raise Refusal(550, "5.6.1", sentence)
+    if kind in _ZIP or name.lower().endswith(".zip"):
+        raise Refusal(550, "5.6.1", f"The attachment {shown(name)} is a zip archive: attach the documents themselves.")
+    if part.get_content_maintype() == "message" and kind not in _NOTHING:
+        sentence = f"The attachment {shown(name or 'message')} is a forwarded mail: attach the documents themselves."
+        raise Refusal(550, "5.6.1", sentence)
+
+
+def _encrypted() -> Refusal:
+    return Refusal(550, "5.6.1", "The mail is encrypted and cannot be opened here: send it without encryption.")
+
+
+def _passed_over(part: Message, mentioned: frozenset[str]) -> str:
+    """Return what the part is, where it is nothing to fax; else ''."""
+    if _is_body(part):
+        return "body"
+    if part.get_content_maintype() == "image" and _content_id(part) in mentioned:
+        return "inline image"
+    if file_name(part).lower().endswith((".ics", ".vcf")):
+        return "calendar or card"
+    return _NOTHING.get(part.get_content_type(), "")
+
+
+def _is_body(part: Message) -> bool:
+    return part.get_content_type() in _BODIES and part.get_content_disposition() != "attachment" and not file_name(part)
+
+
+def _mentioned(body: Message) -> frozenset[str]:
+    """Return the Content-IDs that an HTML body refers to (RFC 2392)."""
+    if body.get_content_type() != "text/html":
+        return frozenset()
+    html = _decoded(body, "the text of the mail")
+    return frozenset(found.decode("ascii", "replace").replace("%40", "@").lower() for found in _CID.findall(html))
+
+
+def _content_id(part: Message) -> str:
+    return str(part.get("content-id", "")).strip().strip("<>").lower()
+
+
+def _decoded(part: Message, name: str) -> bytes:
+    data = part.get_payload(decode=True)
+    if any(isinstance(defect, _DAMAGE) for defect in part.defects) or not isinstance(data, bytes):
+        raise Refusal(550, "5.6.0", f"The attachment {shown(name)} is damaged: its encoding has errors.")
+    return data

@@ -1,0 +1,241 @@
+"""The SMTP listeners: who may connect, what is answered when, and how a message reaches the desk.
+
+Source: RFC 5321; the codes of refusals are RFC 3463's. Invariants:
+
+* 250 after DATA is sent when :meth:`relay.intake.desk.Desk.accept` has returned, that is: synced and committed;
+* a client that goes away does not stop a message that is complete: it is taken or refused as if the client still
+  listened;
+* what goes wrong here is answered 451 with a sentence of ours; the fault itself goes to the log alone;
+* nothing is accepted that the machine has no room to keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from policies import Proof
+from relay.errors import Refusal
+from relay.intake.desk import Accepted, Desk, Envelope
+from relay.intake.session import NULL_PATH, MailEnvelope, MailSession, Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiosmtpd.smtp import Session
+
+    from relay.settings import Listener, Smtp
+    from relay.store.blobs import LocalBlobs
+
+log = structlog.get_logger()
+
+_OUR_FAULT: Final = "451 4.3.0 Something went wrong here; nothing was kept. Try again later."
+#: IPv6 clients are counted by network: one customer has so many addresses (RFC 6177).
+_IPV6_CUSTOMER: Final = 64
+#: Seconds that closing waits for messages which are being taken.
+_GRACE: Final = 30.0
+
+
+class SmtpServer:
+    """All SMTP listeners of the settings, before one desk. ``blobs`` gives room for messages on their way in."""
+
+    def __init__(self, settings: Smtp, desk: Desk, blobs: LocalBlobs) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._blobs = blobs
+        self._servers: list[asyncio.Server] = []
+        self._taking: set[asyncio.Task[str]] = set()
+        self._sessions: dict[MailSession, object] = {}
+        self._by_client: collections.Counter[object] = collections.Counter()
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports that are listened on, in the order of the settings."""
+        return [server.sockets[0].getsockname()[1] for server in self._servers]
+
+    async def start(self) -> None:
+        """Listen; raises :class:`OSError` where an address is taken."""
+        loop = asyncio.get_running_loop()
+        try:
+            for listener in self._settings.listeners:
+                self._servers.append(
+                    await loop.create_server(
+                        self._session_factory(listener), listener.address, listener.port, backlog=512
+                    )
+                )
+        except OSError:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Stop listening, end the sessions, and wait for the messages that are being taken."""
+        for server in self._servers:
+            server.close()
+        for session in list(self._sessions):
+            session.close("421 4.3.2 The server is going down; try again later.")
+        if self._taking:
+            await asyncio.wait(self._taking, timeout=_GRACE)
+        for server in self._servers:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(server.wait_closed(), _GRACE)
+        self._servers.clear()
+
+    def _session_factory(self, listener: Listener) -> Callable[[], MailSession]:
+        host = _Listening(self, listener)
+        hooks = _Hooks(host, self._desk, self._settings, self._blobs)
+        return lambda: MailSession(
+            hooks, host, hostname=self._settings.hostname, idle_seconds=self._settings.idle_seconds
+        )
+
+    def admit(self, session: MailSession) -> bool:
+        """Count a session in, or not where there are too many."""
+        client = _customer(session.peer)
+        everyone = len(self._sessions) >= self._settings.connections
+        if everyone or self._by_client[client] >= self._settings.connections_per_address:
+            log.warning("connection refused: too many", client=str(client), everyone=everyone)
+            return False
+        self._sessions[session] = client
+        self._by_client[client] += 1
+        return True
+
+    def leave(self, session: MailSession) -> None:
+        """Count a session out."""
+        if session in self._sessions:
+            client = self._sessions.pop(session)
+            self._by_client[client] -= 1
+            if not self._by_client[client]:
+                del self._by_client[client]
+
+    def take(self, spool: Spool, envelope: Envelope) -> asyncio.Task[str]:
+        """Take a message in a task that nobody's going away cancels."""
+        task = asyncio.create_task(self._take(spool, envelope), name="intake")
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+        return task
+
+    async def _take(self, spool: Spool, envelope: Envelope) -> str:
+        try:
+            return _told(await self._desk.accept(spool.path, envelope))
+        except Refusal as refusal:
+            log.info("mail refused", client=str(envelope.client), code=refusal.code, enhanced=refusal.enhanced)
+            return _reply(refusal)
+        except Exception:
+            log.exception("mail not taken", client=str(envelope.client))
+            return _OUR_FAULT
+        finally:
+            spool.close()
+
+
+class _Listening:
+    """One listener as its sessions see it: :class:`relay.intake.session.Host`."""
+
+    def __init__(self, server: SmtpServer, listener: Listener) -> None:
+        self._server = server
+        self._proofs = frozenset(Proof(proof.value) for proof in listener.proofs)
+        self.message_bytes = server._settings.message_bytes  # noqa: SLF001  two halves of one thing
+        self.data_seconds = server._settings.data_seconds  # noqa: SLF001  same
+        self.spool = lambda: Spool(server._blobs)  # noqa: SLF001  same
+        self.admit = server.admit
+        self.leave = server.leave
+
+    def take(self, session: MailSession, envelope: MailEnvelope, spool: Spool) -> asyncio.Task[str]:
+        """Hand a complete message over, with what this listener knows of it."""
+        return_path = "" if envelope.mail_from == NULL_PATH else str(envelope.mail_from)
+        known = Envelope("smtp", tuple(envelope.recipients), return_path, self._proofs, _client(session.peer))
+        return self._server.take(spool, known)
+
+
+class _Hooks:
+    """aiosmtpd's hooks. An exception in one is answered by :meth:`handle_exception`."""
+
+    def __init__(self, host: _Listening, desk: Desk, settings: Smtp, blobs: LocalBlobs) -> None:
+        self._host = host
+        self._desk = desk
+        self._settings = settings
+        self._blobs = blobs
+
+    async def handle_HELO(self, server: MailSession, session: Session, _envelope: MailEnvelope, name: str) -> bytes:  # noqa: N802  the library's name
+        """Greet."""
+        session.host_name = name
+        return f"250 {server.hostname}".encode()
+
+    async def handle_EHLO(  # noqa: N802  the library's name
+        self, _server: MailSession, session: Session, _envelope: MailEnvelope, name: str, offered: list[str]
+    ) -> list[bytes]:
+        """Greet and tell what is true: the library's own extensions without HELP, and ours."""
+        session.host_name = name
+        return ["\r\n".join([*offered[:-1], "250-PIPELINING", "250 ENHANCEDSTATUSCODES"]).encode()]
+
+    async def handle_MAIL(  # noqa: N802  the library's name
+        self, _server: MailSession, _session: Session, envelope: MailEnvelope, address: str, options: list[str]
+    ) -> str:
+        """Begin a mail, where there is room for one."""
+        if self._blobs.free_bytes() < self._settings.disk_reserve_bytes:
+            log.error("mail refused: the disk is nearly full", reserve=self._settings.disk_reserve_bytes)
+            return "452 4.3.1 There is no room for mail at the moment. Try again later."
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 Go on."
+
+    async def handle_RCPT(  # noqa: N802  the library's name
+        self, server: MailSession, _session: Session, envelope: MailEnvelope, address: str, options: list[str]
+    ) -> str:
+        """Judge a recipient as far as it can be judged now."""
+        if len(envelope.recipients) >= self._settings.recipients:
+            # RFC 5321 section 4.5.3.1.10: the client sends the rest in another mail.
+            return (
+                f"452 4.5.3 One mail goes to at most {self._settings.recipients} numbers; send the others by another."
+            )
+        try:
+            envelope.recipients.append(self._desk.at_recipient(address, envelope.recipients))
+        except Refusal as refusal:
+            log.info(
+                "recipient refused", client=str(_client(server.peer)), code=refusal.code, enhanced=refusal.enhanced
+            )
+            return _reply(refusal)
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 2.1.5 The number is accepted."
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Answer what should not have happened."""
+        log.error("an SMTP session met a fault", exc_info=error)
+        return _OUR_FAULT
+
+
+def _told(accepted: Accepted) -> str:
+    """Return the reply that names what was made; ``refused`` faxes fail at once and are told of by mail."""
+    count = len(accepted.faxes)
+    faxes = f"{count} fax{'es' * (count != 1)}"
+    if accepted.repeated:
+        return f"250 2.0.0 Accepted before as {accepted.submission}; no second fax is made"
+    if accepted.refused:
+        faxes += f", {accepted.refused} of them refused: a mail tells why"
+    return f"250 2.0.0 Accepted as {accepted.submission}; {faxes}"
+
+
+def _reply(refusal: Refusal) -> str:
+    return f"{refusal.code} {refusal.enhanced} {refusal.sentence}"
+
+
+def _client(peer: object) -> IPv4Address | IPv6Address | None:
+    """Return the client's address; None for a Unix socket or a connection that is gone."""
+    if not isinstance(peer, tuple):
+        return None
+    try:
+        return ip_address(str(peer[0]).partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _customer(peer: object) -> object:
+    """Return whom a connection is counted for."""
+    client = _client(peer)
+    if isinstance(client, IPv6Address) and client.ipv4_mapped is None:
+        return ip_network((client, _IPV6_CUSTOMER), strict=False)
+    return client
