@@ -45,14 +45,14 @@ class Sandbox(Enum):
 class Limits:
     """What one child may use. Bytes, seconds, counts; ``wall`` is kept here, the others by the kernel.
 
-    ``processes`` other than 0 lets the child start processes and programs: no filter then.
+    ``processes`` counts threads (setrlimit(2)); processes of its own the filter refuses a child.
     """
 
     address_space: int = 1536 * MIB
     cpu: int = 60
     file_size: int = 256 * MIB
     open_files: int = 64
-    processes: int = 0
+    processes: int = 64
     wall: float = 60.0
 
     def as_resources(self) -> dict[str, int]:

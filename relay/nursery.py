@@ -99,8 +99,7 @@ def _become(order: dict[str, Any], channel: Channel, fds: list[int]) -> None:
             resource.setrlimit(getattr(resource, name), (value, value))
         module, _, function = order["entry"].partition(":")
         entry = getattr(importlib.import_module(module), function)
-        if not order["limits"]["RLIMIT_NPROC"]:
-            seccomp.confine()
+        seccomp.confine()
         entry(channel, fds)
         status = 0
     except BaseException:  # noqa: BLE001  the child's last word; nothing may unwind into the nursery's loop

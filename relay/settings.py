@@ -9,13 +9,13 @@ Secrets are references (``env:NAME``, ``file:PATH``), never values. Each field h
 from __future__ import annotations
 
 import os
-from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from policies import Proof
 from policies.document import read
 from relay.confine import MIB, Sandbox
 from relay.errors import SettingsError
@@ -31,11 +31,8 @@ class _Section(BaseModel):
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Proof(Enum):
-    """How a listener lets a sender prove itself."""
-
-    NETWORK = "network"
-    NONE = "none"
+#: The proofs that a listener of this release can give.
+LISTENER_PROOFS = (Proof.NETWORK, Proof.NONE)
 
 
 class Listener(_Section):
@@ -44,7 +41,7 @@ class Listener(_Section):
     address: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8025, description="Port to listen on; 0 lets the system pick one.")
     proofs: tuple[Proof, ...] = Field(
-        (Proof.NETWORK, Proof.NONE),
+        LISTENER_PROOFS,
         description="Proofs that this listener can give. `none` is only for loopback or a listener named as trusted.",
     )
     trusted: bool = Field(
@@ -206,6 +203,8 @@ def secret(reference: str) -> str:
 
 def _check(settings: Settings) -> Settings:
     for listener in settings.smtp.listeners:
+        if unknown := [proof.value for proof in listener.proofs if proof not in LISTENER_PROOFS]:
+            raise SettingsError(f"smtp.listeners: {', '.join(unknown)} cannot be proven by a listener; use network or none")
         loopback = listener.address in {"127.0.0.1", "::1", "localhost"}
         if Proof.NONE in listener.proofs and not (loopback or listener.trusted):
             raise SettingsError(

@@ -243,8 +243,11 @@ class Line(Protocol):
     def arrivals(self) -> AsyncIterator[Arrival]:
         """Yield what comes in, for as long as the line is up. One reader."""
 
-    def journal(self, call: str) -> Path:
-        """Return where the journal of a call is or was."""
+    async def evidence(self, call: str) -> Evidence:
+        """Return what the journal of a call proves, once no process writes it any more.
+
+        Where a writer does not die within half a minute, nothing can be said: not readable.
+        """
 
     def leftovers(self) -> list[Arriving]:
         """Return the inbound calls whose journals a predecessor left behind."""

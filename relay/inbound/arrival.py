@@ -18,7 +18,6 @@ from converters import Broken, Converter, FaxStrip, Refused
 from relay import progress
 from relay.errors import RelayError
 from relay.fax import Direction, Inbound
-from relay.outbound.recovery import evidence_of
 from relay.outcome import WORDS, of_evidence
 from relay.store import faxes
 from relay.store.tables import document, fax
@@ -111,7 +110,7 @@ class Arrivals:
             log.error("a received fax could not be finished", call=call, fault=str(fault))
 
     async def _finish(self, call: str) -> None:
-        evidence = await evidence_of(self._line, call)
+        evidence = await self._line.evidence(call)
         result = of_evidence(evidence, call, simulated=self._line.name == "simulated")
         try:
             kept = await self._keep(evidence, call) if evidence.pages else None

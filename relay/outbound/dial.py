@@ -20,7 +20,7 @@ from converters import Converter, HeaderLine
 from relay import progress
 from relay.errors import LostClaim
 from relay.fax import Outbound
-from relay.outbound.recovery import Conclusion, evidence_of
+from relay.outbound.recovery import Conclusion
 from relay.outcome import RetryRule, of_evidence
 from relay.store import queue
 from relay.store.engine import Store, Topic
@@ -53,6 +53,7 @@ class Dialling:
         clock: Callable[[], float],
         *,
         lease: queue.Lease,
+        poll: float = POLL,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -62,6 +63,7 @@ class Dialling:
         self._ids = ids
         self._clock = clock
         self._lease = lease
+        self._poll = poll
         self._calls: dict[int, str] = {}  # fax id -> the line's name for its call
 
     async def run(self) -> None:
@@ -77,7 +79,7 @@ class Dialling:
                         group.create_task(self._call(claim), name=f"call {claim.attempt}")
                         continue
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(woken.wait(), POLL)
+                        await asyncio.wait_for(woken.wait(), self._poll)
 
     def _claim(self, connection: sa.Connection) -> queue.CallClaim | None:
         trunks = dict.fromkeys(self._line.channels, RetryRule().delay.total_seconds())
@@ -89,9 +91,7 @@ class Dialling:
         self._calls[claim.fax.id] = call
         renewal = asyncio.create_task(self._renew(claim))
         try:
-            request = await self._request(claim, call)
-            bound.info("dialling", destination=claim.fax.row.peer, trunk=claim.trunk)
-            result = await self._send(claim, request)
+            result = await self._made(claim, call)
             decision = await self._conclusion.write(claim.fax.id, claim.attempt, result, fence=claim.fax.fence)
             bound.info("call ended", cause=result.cause.value, pages=result.pages_confirmed, after=decision.after.value)
         except LostClaim:
@@ -101,6 +101,18 @@ class Dialling:
         finally:
             renewal.cancel()
             del self._calls[claim.fax.id]
+
+    async def _made(self, claim: queue.CallClaim, call: str) -> CallResult:
+        """Make the call and return how it ended; a fault on the way there is one of ours, and the journal's proof stands."""
+        try:
+            request = await self._request(claim, call)
+            log.info("dialling", fax=claim.fax.id, destination=claim.fax.row.peer, trunk=claim.trunk)
+            return await self._send(claim, request)
+        except LineDown:
+            log.error("the line died in a call", fax=claim.fax.id)
+        except Exception:  # one fax's fault must not stop the others'
+            log.exception("a call could not be made", fax=claim.fax.id)
+        return of_evidence(await self._line.evidence(call), call, simulated=self._line.name == "simulated")
 
     async def _request(self, claim: queue.CallClaim, call: str) -> CallRequest:
         """Draw this call's header line into the document and describe the call."""
@@ -135,10 +147,6 @@ class Dialling:
         noting = asyncio.create_task(self._note(claim.fax.id, events))
         try:
             return await self._line.send(request, events.put_nowait)
-        except LineDown:
-            log.error("the line died in a call", fax=claim.fax.id)
-            evidence = await evidence_of(self._line, request.call)
-            return of_evidence(evidence, request.call, simulated=self._line.name == "simulated")
         finally:
             events.put_nowait(None)
             await noting
@@ -163,4 +171,4 @@ class Dialling:
                     if (call := self._calls.get(fax_id)) is not None:
                         await self._line.cancel(call)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), POLL)
+                    await asyncio.wait_for(woken.wait(), self._poll)

@@ -51,6 +51,7 @@ class Preparing:
         *,
         lease: queue.Lease,
         workers: int = 2,
+        poll: float = POLL,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -58,6 +59,7 @@ class Preparing:
         self._ids = ids
         self._clock = clock
         self._lease = lease
+        self._poll = poll
         self._workers = workers
 
     async def run(self) -> None:
@@ -72,7 +74,7 @@ class Preparing:
                 woken.clear()
                 if not await self.step():
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(woken.wait(), POLL)
+                        await asyncio.wait_for(woken.wait(), self._poll)
 
     async def step(self) -> bool:
         """Prepare one document; return whether there was one."""
@@ -105,8 +107,10 @@ class Preparing:
         except Refused as refused:
             bound.info("document refused", reason=refused.reason.value)
             await self._store.write(self._give_up, claim, refused.sentence)
-        except Broken as fault:
-            bound.error("converter failed", fault=str(fault), attempt=claim.row.attempts + 1)
+        except LostClaim:
+            raise
+        except Exception as fault:  # ours or the converter's: one document must not stop the others
+            bound.error("document not made", fault=str(fault), attempt=claim.row.attempts + 1, exc_info=not isinstance(fault, Broken))
             await self._store.write(self._put_back, claim)
         else:
             bound.info("document made", pages=len(made.pages), bytes=blob.size)

@@ -16,8 +16,7 @@ from relay.outcome import Decision, RetryRule, decide, of_evidence
 from relay.progress import plain
 from relay.store import faxes, queue
 from relay.store.tables import attempt, fax
-from transport import journal
-from transport.seam import CallResult, Cause, Evidence, Line
+from transport.seam import CallResult, Cause, Line
 
 if TYPE_CHECKING:
     import random
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from relay.store.engine import Store
 
 log = structlog.get_logger()
-
-#: How long the last writers of a journal may take to die, in seconds.
-WRITERS_END = 30.0
-
 
 class Conclusion:
     """Writes a call's end: the attempt's result, the freed channel, the fax's move."""
@@ -82,19 +77,11 @@ async def recover(store: Store, line: Line, conclusion: Conclusion, owner: str) 
     left = await store.read(_left_behind, owner)
     for row in left:
         call = str(row.attempt_id)
-        result = of_evidence(await evidence_of(line, call), call, simulated=line.name == "simulated")
+        result = of_evidence(await line.evidence(call), call, simulated=line.name == "simulated")
         decision = await conclusion.write(row.id, row.attempt_id, result, fence=row.fence)
         line.forget(call)
         log.warning("call recovered", fax=row.id, cause=result.cause.value, after=decision.after.value)
     return len(left)
-
-
-async def evidence_of(line: Line, call: str) -> Evidence:
-    """Return what a call's journal proves, once nobody writes it any more."""
-    path = line.journal(call)
-    if not await journal.wait_released(path, WRITERS_END):
-        return Evidence(readable=False, complete=False, last_page_offered=True, pages_confirmed=0, result=None)
-    return journal.read(path)
 
 
 def from_json(values: dict[str, Any]) -> CallResult:
