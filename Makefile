@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check unit soak bench lock clean help
+.PHONY: demo test check soak bench docs lock clean help
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -49,6 +49,10 @@ soak: $(VENV)/dev  ## the long proofs: 500 kills; writes docs/reliability.md
 bench: $(VENV)/dev  ## measure beside the peers; writes docs/performance.md
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@$(BIN)/python bench/all.py
+
+docs: $(VENV)/dev  ## write the pages that are made from the code anew
+	@$(BIN)/python -c "from pathlib import Path; from relay import reference; Path('docs/settings.md').write_text(reference.render())"
+	@$(BIN)/python -c "from pathlib import Path; from policies import reference; Path('docs/policies.md').write_text(reference.render())"
 
 lock: $(VENV)/dev  ## resolve the dependencies anew
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
