@@ -1,0 +1,42 @@
+"""Documents become fax pages, fax pages become PDFs and pictures; what is from outside is read in confined children."""
+
+from converters.converter import Converter
+from converters.document import (
+    FaxDocument,
+    FaxStrip,
+    HeaderLine,
+    Mode,
+    PageReport,
+    Paper,
+    Rendering,
+    Resolution,
+    Source,
+)
+from converters.errors import Broken, Reason, Refused
+from converters.kinds import HEAD, Kind, detect
+from converters.launcher import Allowance, Launcher
+from converters.receipt import ReceiptAttempt, ReceiptSheet, ReceiptTime
+
+__all__ = [
+    "HEAD",
+    "Allowance",
+    "Broken",
+    "Converter",
+    "FaxDocument",
+    "FaxStrip",
+    "HeaderLine",
+    "Kind",
+    "Launcher",
+    "Mode",
+    "PageReport",
+    "Paper",
+    "Reason",
+    "ReceiptAttempt",
+    "ReceiptSheet",
+    "ReceiptTime",
+    "Refused",
+    "Rendering",
+    "Resolution",
+    "Source",
+    "detect",
+]

@@ -1,0 +1,210 @@
+"""The converters' front: files in, files out, every byte of outside content read in a confined child.
+
+This side runs in the service's process. It opens the files, hands the descriptors to a child, checks the shape of the
+answer and turns a death into what it says about the document. It parses nothing itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from converters.document import FaxDocument, PageReport
+from converters.errors import Broken, Reason, Refused
+from converters.launcher import Allowance, Death
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from converters.document import FaxStrip, HeaderLine, Paper, Rendering, Source
+    from converters.launcher import Launcher
+    from converters.receipt import ReceiptSheet
+
+ENTRY = "converters.worker:serve"
+#: Files of one fax: each is a descriptor in the child.
+MOST_FILES = 100
+#: Characters of a file's name that travel to the child: names are for sentences.
+_NAME = 200
+_TIME = frozenset({-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGALRM})
+
+
+class Converter:
+    """Makes fax documents, PDFs, thumbnails and receipts. Outputs are written in place: name a temporary file.
+
+    Every method raises :class:`Refused` for what the sender can mend and :class:`Broken` for what is ours.
+    """
+
+    def __init__(self, launcher: Launcher, allowance: Allowance | None = None) -> None:
+        """Use ``launcher``; ``allowance`` is what one child may use."""
+        self._launcher = launcher
+        self._allowance = allowance or Allowance()
+
+    async def to_fax(self, sources: Sequence[Source], rendering: Rendering, output: Path) -> FaxDocument:
+        """Make one fax document of the sources, in their order."""
+        if not sources:
+            raise Refused(Reason.NO_PAGES)
+        if len(sources) > MOST_FILES:
+            raise Refused(Reason.TOO_MANY_FILES, sources[MOST_FILES].name, detail=str(MOST_FILES))
+        request = {
+            "operation": "to_fax",
+            "sources": [(source.name[:_NAME], source.media_type[:_NAME]) for source in sources],
+            "rendering": (rendering.resolution.value, rendering.mode.value, rendering.paper.value, rendering.max_pages),
+        }
+        with ExitStack() as stack:
+            trace = _scratch(stack, "trace")
+            inputs = [trace, *(_readable(stack, source.path) for source in sources)]
+            made = await self._run(stack, request, output, inputs, _Trace(trace, [source.name for source in sources]))
+        return await _document(made, output)
+
+    async def stamp(self, fax: Path, line: HeaderLine, output: Path) -> FaxDocument:
+        """Draw the header line into the top rows of each page; no page grows."""
+        request = {"operation": "stamp", "line": (line.when, line.sender, line.destination)}
+        with ExitStack() as stack:
+            made = await self._run(stack, request, output, [_readable(stack, fax)])
+        return await _document(made, output)
+
+    async def assemble(self, pages: Sequence[FaxStrip], output: Path) -> FaxDocument:
+        """Make a fax document of received pages."""
+        strips, offset = [], 0
+        for page in pages:
+            strips.append((page.width, page.height, page.x_resolution, page.y_resolution, offset, len(page.strip)))
+            offset += len(page.strip)
+        with ExitStack() as stack:
+            blob = _scratch(stack, "strips")
+            for page, strip in zip(pages, strips, strict=True):
+                os.pwrite(blob, page.strip, strip[4])
+            made = await self._run(stack, {"operation": "assemble", "strips": strips}, output, [blob])
+        return await _document(made, output)
+
+    async def to_pdf(self, fax: Path, output: Path, title: str, *, language: str = "en", created: str = "") -> None:
+        """Make a PDF/A-2b of a fax document, coded rows as they are. ``created``: ISO 8601 with zone, or nothing."""
+        request = {"operation": "to_pdf", "marks": (title[:500], language, created)}
+        with ExitStack() as stack:
+            await self._run(stack, request, output, [_readable(stack, fax)])
+
+    async def thumbnails(self, fax: Path, pages: Sequence[int], width: int) -> list[bytes]:
+        """Return gray PNGs, ``width`` pixels wide, of the fax document's ``pages`` (1 is the first)."""
+        request = {"operation": "thumbnails", "pages": list(pages), "width": width}
+        with ExitStack() as stack:
+            blob = _scratch(stack, "thumbnails")
+            sizes = await self._ask(request, [blob, _readable(stack, fax)])
+            if not (isinstance(sizes, list) and len(sizes) == len(pages)):
+                raise Broken("the converter's answer is not the thumbnails' sizes")
+            pictures, offset = [], 0
+            for size in sizes:
+                pictures.append(os.pread(blob, size, offset))
+                offset += size
+            return pictures
+
+    async def receipt_pdf(
+        self,
+        sheet: ReceiptSheet,
+        language: str,
+        output: Path,
+        *,
+        paper: Paper,
+        fax: Path | None = None,
+        pages: Sequence[int] = (1,),
+    ) -> None:
+        """Draw a receipt; with ``fax`` it shows the transmitted bitmap of ``pages``."""
+        request = {
+            "operation": "receipt",
+            "sheet": dict(sheet),
+            "language": language,
+            "paper": paper.value,
+            "pages": list(pages) if fax else [],
+        }
+        with ExitStack() as stack:
+            await self._run(stack, request, output, [_readable(stack, fax)] if fax else [])
+
+    async def _run(
+        self,
+        stack: ExitStack,
+        request: Mapping[str, Any],
+        output: Path,
+        inputs: Sequence[int],
+        trace: _Trace | None = None,
+    ) -> Any:  # noqa: ANN401  JSON
+        """Open the output, hand it over first, and return what was done."""
+        descriptor = os.open(output, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, descriptor)
+        return await self._ask(request, [descriptor, *inputs], trace)
+
+    async def _ask(self, request: Mapping[str, Any], fds: Sequence[int], trace: _Trace | None = None) -> Any:  # noqa: ANN401
+        try:
+            answer = await self._launcher.run(ENTRY, request, fds, self._allowance)
+        except Exception as fault:
+            if not isinstance(fault, Death):
+                raise
+            raise _of_death(fault, trace.source() if trace else "") from fault
+        if (refused := answer.get("refused")) is not None:
+            raise _refused(refused, answer.get("detail"), trace)
+        if "done" not in answer:
+            raise Broken(str(answer.get("broken", "the converter gave no answer")))
+        return answer["done"]
+
+
+class _Trace:
+    """Which source the child was at: written by it, read after its death, believed within the list only."""
+
+    def __init__(self, descriptor: int, names: Sequence[str]) -> None:
+        self._descriptor = descriptor
+        self._names = names
+
+    def source(self) -> str:
+        """Return the name of the source that was being read."""
+        index = int.from_bytes(os.pread(self._descriptor, 4, 0), "big")
+        return self._names[index] if index < len(self._names) else ""
+
+
+def _of_death(death: Death, source: str) -> Exception:
+    """Return what a child's end says: out of time, brought down by the document, or a fault of ours."""
+    if death.status in _TIME or death.took_too_long:
+        return Refused(Reason.TOO_LONG, source)
+    if death.status is not None and death.status < 0:
+        return Refused(Reason.DAMAGED, source)
+    return Broken(f"the converter ended: {death}")
+
+
+def _refused(told: Any, detail: Any, trace: _Trace | None) -> Exception:  # noqa: ANN401  a child's word
+    """Return the child's refusal; the sentence is made here, where the child cannot write it."""
+    try:
+        reason, source = Reason(told["reason"]), str(told["source"])
+    except (KeyError, TypeError, ValueError):
+        return Broken("the converter's refusal is none of the known ones")
+    return Refused(reason, source or (trace.source() if trace else ""), detail=str(detail or ""))
+
+
+async def _document(made: Any, output: Path) -> FaxDocument:  # noqa: ANN401  a child's word
+    try:
+        pages = tuple(
+            PageReport(int(n), str(s), int(p), int(w), int(h), int(y), int(b), str(t))
+            for n, s, p, w, h, y, b, t in made
+        )
+    except (TypeError, ValueError) as fault:
+        raise Broken("the converter's answer is not a report of pages") from fault
+    size, sha256 = await asyncio.to_thread(_digest, output)
+    return FaxDocument(pages, size, sha256)
+
+
+def _digest(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _readable(stack: ExitStack, path: Path) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _scratch(stack: ExitStack, name: str) -> int:
+    """Return a descriptor of bytes in memory that goes with the block."""
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    return descriptor

@@ -1,0 +1,132 @@
+"""The confined child: one request, one operation, one answer (entry :func:`serve`; the launcher calls it).
+
+Requests name an operation and carry descriptors beside them; nothing in here opens a file of ours by name. Answers are
+``{"done": ...}``, ``{"refused": {...}}`` for a fault of the document, or ``{"broken": "..."}`` for one of ours. A page
+that takes longer than :data:`PAGE_SECONDS` ends the child by SIGALRM, whose default action no library can catch;
+``trace``, a shared page of memory, tells the parent at which source a child died.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any, Protocol
+
+from converters import assembly, faxing, faxpdf, header, receiptpdf, thumbnails
+from converters.document import FaxStrip, HeaderLine, PageReport, Paper, Rendering
+from converters.errors import Broken, Reason, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds that one page may take. A page of the worst honest kind, a 600 dpi colour scan, takes one.
+PAGE_SECONDS = 20.0
+#: Pages of a fax document that an operation on finished documents takes.
+MOST_PAGES = 2000
+
+
+class Channel(Protocol):
+    """The child's end: a blocking message channel with descriptors."""
+
+    def receive(self) -> tuple[dict[str, Any], list[int]] | None:
+        """Return the request, ``None`` if the parent is gone."""
+
+    def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+        """Send the answer."""
+
+
+def serve(channel: Channel, fds: list[int]) -> None:  # noqa: ARG001  the launcher's signature
+    """Answer one request."""
+    received = channel.receive()
+    if received is None:
+        return
+    request, descriptors = received
+    channel.send(_answer(request, descriptors))
+
+
+def _answer(request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+    _tick()
+    try:
+        done = OPERATIONS[request["operation"]](request, descriptors)
+    except Refused as refused:
+        told = {"reason": refused.reason.value, "source": refused.source, "sentence": refused.sentence}
+        return {"refused": told, "detail": refused.detail}
+    except MemoryError:
+        return {"refused": {"reason": Reason.TOO_LARGE.value, "source": "", "sentence": ""}, "detail": ""}
+    except Broken as fault:
+        return {"broken": str(fault)}
+    except Exception:  # noqa: BLE001  the parent tells a fault of ours from a death; nothing else sees it
+        return {"broken": traceback.format_exc()[-2000:]}
+    return {"done": done}
+
+
+def _tick() -> None:
+    """Give the next page its time."""
+    signal.setitimer(signal.ITIMER_REAL, PAGE_SECONDS)
+
+
+def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401  JSON
+    output, trace, *sources = descriptors
+    files = [
+        faxing.File(name, media_type, descriptor)
+        for (name, media_type), descriptor in zip(request["sources"], sources, strict=True)
+    ]
+
+    def progress(index: int) -> None:
+        os.pwrite(trace, index.to_bytes(4, "big"), 0)
+        _tick()
+
+    return _reports(faxing.make(files, Rendering.of_settings(*request["rendering"]), output, progress))
+
+
+def _stamp(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401
+    output, fax = descriptors
+    return _reports(header.stamp(fax, HeaderLine(*request["line"]), output, MOST_PAGES, _tick))
+
+
+def _assemble(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401
+    output, blob = descriptors
+    strips = (
+        FaxStrip(width, height, x_resolution, y_resolution, os.pread(blob, size, offset))
+        for width, height, x_resolution, y_resolution, offset, size in request["strips"]
+    )
+    return _reports(assembly.assemble(strips, output, _tick))
+
+
+def _to_pdf(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401
+    output, fax = descriptors
+    with open(output, "wb", closefd=False) as stream:
+        return faxpdf.write(fax, stream, faxpdf.Marks(*request["marks"]), MOST_PAGES)
+
+
+def _thumbnails(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401
+    output, fax = descriptors
+    pictures = thumbnails.thumbnails(fax, request["pages"], request["width"])
+    with open(output, "wb", closefd=False) as stream:
+        stream.write(b"".join(pictures))
+    return [len(picture) for picture in pictures]
+
+
+def _receipt(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401
+    output, *fax = descriptors
+    pictures = thumbnails.thumbnails(fax[0], request["pages"], receiptpdf.PICTURE_WIDTH) if fax else []
+    made = receiptpdf.draw(request["sheet"], request["language"], Paper(request["paper"]), pictures)
+    with open(output, "wb", closefd=False) as stream:
+        stream.write(made)
+    return len(made)
+
+
+def _reports(reports: list[PageReport]) -> list[list[Any]]:
+    return [list(astuple(report)) for report in reports]
+
+
+OPERATIONS: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
+    "to_fax": _to_fax,
+    "stamp": _stamp,
+    "assemble": _assemble,
+    "to_pdf": _to_pdf,
+    "thumbnails": _thumbnails,
+    "receipt": _receipt,
+}
