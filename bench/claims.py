@@ -1,6 +1,7 @@
 """Claims per second and the cost of one claim at a backlog of 1,000 and of 100,000, on SQLite and PostgreSQL.
 
-A claim takes a fax, a channel and the destination's slot and writes the attempt; its end frees the channel and moves the fax.
+A claim takes a fax, a channel and the destination's slot and writes the attempt; its end frees the channel and moves
+the fax.
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
 
 from relay.fax import Direction, Outbound
 from relay.ids import IdSource
 from relay.store import faxes, queue, schema
 from relay.store.engine import Store
 from relay.store.tables import fax, queue_lane
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 NOW = 1_790_000_000.0
 NUMBERS = 50
@@ -84,7 +84,10 @@ def rows(postgresql: str | None) -> list[tuple[str, ...]]:
             found.append(("SQLite", backlog, *asyncio.run(measure(f"sqlite:///{folder}/bench.db", backlog))))
         if postgresql:
             found.append(("PostgreSQL", backlog, *asyncio.run(measure(fresh(postgresql, backlog), backlog))))
-    return [(kind, f"{backlog:,}", f"{rate:.0f}", f"{median:.2f}", f"{worst:.2f}") for kind, backlog, rate, median, worst in found]
+    return [
+        (kind, f"{backlog:,}", f"{rate:.0f}", f"{median:.2f}", f"{worst:.2f}")
+        for kind, backlog, rate, median, worst in found
+    ]
 
 
 def fresh(socket: str, backlog: int) -> str:

@@ -1,8 +1,9 @@
 """The composition root: the only place that builds things out of settings, and the order in which they start and stop.
 
-Start: the data directory's lock, the database, the policy, the sandboxes, the line (whose predecessor must be dead before any
-journal is read), recovery of what a crash left, the stages, and last the doors: nobody is told 250 before everything behind
-the door stands. Stop: the doors first, then the stages; a call that is on the line is left to its journal.
+Start: the data directory's lock, the database, the policy, the sandboxes, the line (whose predecessor must be dead
+before any journal is read), recovery of what a crash left, the stages, and last the doors: nobody is told 250 before
+everything behind the door stands. Stop: the doors first, then the stages; a call that is on the line is left to its
+journal.
 """
 
 from __future__ import annotations
@@ -11,35 +12,24 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import secrets
 import signal
-import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
-from converters import Converter
 from policies import Feature, Proof
-from relay import control
-from relay.confine import Confinement
 from relay.ids import IdSource
-from relay.inbound.arrival import Arrivals
 from relay.operations import Operations
-from relay.outbound.dial import Dialling
-from relay.outbound.prepare import Preparing
-from relay.outbound.recovery import Conclusion, recover
 from relay.policy import PolicyHolder, first_folder
-from relay.store import queue, schema
+from relay.store import schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
-from transport.client import ProcessLine
-from transport.seam import NumberTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from policies import Policy

@@ -18,7 +18,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 #: Bytes of one message; the kernel's default socket buffer (212,992) must hold one.
 MAX_MESSAGE = 128 * 1024
@@ -86,8 +86,7 @@ class Channel:
             try:
                 socket.send_fds(self._socket, [data], list(fds))
             except BlockingIOError:
-                loop = asyncio.get_running_loop()
-                await _ready(lambda done: loop.add_writer(self._socket, done), lambda: loop.remove_writer(self._socket))
+                await self._ready(writing=True)
             else:
                 return
 
@@ -98,22 +97,17 @@ class Channel:
             try:
                 return self.receive()
             except BlockingIOError:
-                loop = asyncio.get_running_loop()
-                await _ready(lambda done: loop.add_reader(self._socket, done), lambda: loop.remove_reader(self._socket))
+                await self._ready(writing=False)
 
-
-async def _ready(add: Callable[[Callable[[], None]], object], remove: Callable[[], object]) -> None:
-    ready = asyncio.get_running_loop().create_future()
-
-    def done() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    add(done)
-    try:
-        await ready
-    finally:
-        remove()
+    async def _ready(self, *, writing: bool) -> None:
+        """Wait until the socket can be written or read."""
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        (loop.add_writer if writing else loop.add_reader)(self._socket, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            (loop.remove_writer if writing else loop.remove_reader)(self._socket)
 
 
 def _encode(message: Mapping[str, Any]) -> bytes:

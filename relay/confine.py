@@ -6,8 +6,8 @@ that forks a child for each order, so that safety costs milliseconds:
 
 * bubblewrap: no network, its own process table, no capabilities, a read-only view of the programs alone (not of
   the data directory, not of the home directories), a private ``/tmp`` in memory; files pass as descriptors;
-* limits on address space, CPU, file size and open files (setrlimit(2)) in each child, a filter that refuses it new processes,
-  programs and sockets (:mod:`relay.seccomp`), and a wall clock here;
+* limits on address space, CPU, file size and open files (setrlimit(2)) in each child, a filter that refuses it new
+  processes, programs and sockets (:mod:`relay.seccomp`), and a wall clock here;
 * every child dies with the nursery, and the nursery with this process.
 
 Where bubblewrap cannot run (an unprivileged container) the administrator may say that the container is the
@@ -22,13 +22,15 @@ import os
 import signal
 import sys
 import sysconfig
-from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relay.channel import Channel, ChannelBroken
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 MIB = 1024 * 1024
 PACKAGES = ("relay", "converters", "transport", "policies", "templates")
@@ -273,7 +275,7 @@ def bubblewrap(memory: int) -> list[str]:
             command += ["--ro-bind", path, path]
     for place in sorted(_program_places()):
         command += ["--ro-bind", str(place), str(place)]
-    return [*command, "--dev", "/dev", "--size", str(memory), "--tmpfs", "/tmp", "--chdir", "/tmp"]  # noqa: S108  the sandbox's own
+    return [*command, "--dev", "/dev", "--size", str(memory), "--tmpfs", "/tmp", "--chdir", "/tmp"]
 
 
 def _program_places() -> set[Path]:
@@ -295,7 +297,7 @@ def _environment() -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
-        "HOME": "/tmp",  # noqa: S108  the sandbox's own
+        "HOME": "/tmp",
         "PYTHONPATH": str(house),
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",  # threads of a preloaded numpy would not survive the fork

@@ -1,8 +1,8 @@
 """The control socket: how the command line reaches a running service.
 
 A Unix socket in the data directory, for its owner alone (mode 0600). One request a connection: a line of JSON
-``{"operation": "fax_show", "arguments": {...}}``, answered by a line ``{"answer": ...}`` or ``{"error": ..., "kind": ...}``.
-Only the operations of :class:`relay.operations.Operations` can be named.
+``{"operation": "fax_show", "arguments": {...}}``, answered by a line ``{"answer": ...}`` or ``{"error": ..., "kind":
+...}``. Only the operations of :class:`relay.operations.Operations` can be named.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def serve(path: Path, operations: Operations) -> asyncio.Server:
         os.umask(before)
 
 
-async def ask(path: Path, operation: str, **arguments: Any) -> Any:  # noqa: ANN401  JSON both ways
+async def ask(path: Path, operation: str, **arguments: Any) -> Any:
     """Ask a running service; raises :class:`ConnectionError` where none listens, :class:`ControlError` on a refusal."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE)

@@ -42,4 +42,4 @@ class Refusal(RelayError):
     @property
     def permanent(self) -> bool:
         """Whether trying again unchanged cannot help."""
-        return self.code >= 500  # noqa: PLR2004  RFC 5321: 5yz is permanent
+        return self.code >= 500

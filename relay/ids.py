@@ -1,7 +1,8 @@
 """Identifiers that leave the relay: 19-digit, time-ordered integers (two callback dialects need them so).
 
 Layout of the 63 bits: milliseconds since 1970 (43), the process's own random mark (8), a counter (12). The first
-19-digit value lies in 2000, the last in 2248. Programs read them as text: they exceed the 53 bits of a JavaScript number.
+19-digit value lies in 2000, the last in 2248. Programs read them as text: they exceed the 53 bits of a JavaScript
+number.
 """
 
 from __future__ import annotations

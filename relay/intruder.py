@@ -73,7 +73,7 @@ def _request(channel: Channel) -> dict[str, Any]:
     return received[0] if received is not None else {}
 
 
-def _succeeds(attempt: Any) -> bool:  # noqa: ANN401  any call
+def _succeeds(attempt: Any) -> bool:
     try:
         attempt()
     except OSError:

@@ -1,7 +1,8 @@
 """The structured log: one event a line on standard error, for people or for programs.
 
 One id follows a fax through every line (``fax=``), and a submission (``submission=``). No document content; telephone
-numbers are masked unless the settings ask for them in full. User text comes last in a line and is escaped by the renderer.
+numbers are masked unless the settings ask for them in full. User text comes last in a line and is escaped by the
+renderer.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def mask(number: str) -> str:
     return number[:shown] + "*" * (len(number) - shown)
 
 
-def _mask_numbers(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ANN401  structlog's own types
+def _mask_numbers(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key in _NUMBERS & line.keys():
         line[key] = mask(str(line[key]))
     return line

@@ -1,22 +1,21 @@
 """What a person or a program can ask of the relay's faxes: list, show, cancel, send again, send, the queue.
 
-The command line calls these through the service's control socket, or on the store itself where no service runs; the API and the
-portal will call the same. Answers are JSON values as ``docs/json.md`` documents them: ids are text (19 digits exceed a
-JavaScript number), times are ISO 8601 in UTC.
+The command line calls these through the service's control socket, or on the store itself where no service runs; the
+API and the portal will call the same. Answers are JSON values as ``docs/json.md`` documents them: ids are text (19
+digits exceed a JavaScript number), times are ISO 8601 in UTC.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from policies import BadNumber, Feature, check_recipient, parse_number
-from relay.errors import NotFound, Refusal
+from policies import Feature, check_recipient
+from relay.errors import Refusal
 from relay.fax import Inbound, Outbound, terminal
 from relay.policy import recipient_settings, submission_settings
 from relay.store import faxes
@@ -24,6 +23,8 @@ from relay.store.tables import attempt, channel, delivery, document, fax, submis
 from relay.submission import File, Recipient, Submission, resubmit, submit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relay.ids import IdSource
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
@@ -117,21 +118,29 @@ class Operations:
 
     def _queue(self, connection: sa.Connection) -> Json:
         now = self._clock()
-        waiting = sa.select(fax.c.state, sa.func.count(), sa.func.min(fax.c.created_at)).where(fax.c.state.in_(_UNENDED))
+        waiting = sa.select(fax.c.state, sa.func.count(), sa.func.min(fax.c.created_at)).where(
+            fax.c.state.in_(_UNENDED)
+        )
         states = connection.execute(waiting.group_by(fax.c.state))
         lines = connection.execute(
-            sa.select(channel.c.trunk, sa.func.count(), sa.func.count(channel.c.fax_id)).where(channel.c.enabled).group_by(channel.c.trunk)
+            sa.select(channel.c.trunk, sa.func.count(), sa.func.count(channel.c.fax_id))
+            .where(channel.c.enabled)
+            .group_by(channel.c.trunk)
         )
         outbox = connection.execute(
-            sa.select(delivery.c.lane, sa.func.count(), sa.func.min(delivery.c.created_at)).where(delivery.c.state == "due").group_by(delivery.c.lane)
+            sa.select(delivery.c.lane, sa.func.count(), sa.func.min(delivery.c.created_at))
+            .where(delivery.c.state == "due")
+            .group_by(delivery.c.lane)
         )
         return {
-            "faxes": {state: {"count": count, "oldest_seconds": round(now - oldest, 1)} for state, count, oldest in states},
+            "faxes": {
+                state: {"count": count, "oldest_seconds": round(now - oldest, 1)} for state, count, oldest in states
+            },
             "trunks": {trunk: {"channels": channels, "busy": busy} for trunk, channels, busy in lines},
             "outbox": {lane: {"due": due, "oldest_seconds": round(now - oldest, 1)} for lane, due, oldest in outbox},
         }
 
-    def _sending_number(self, number: str | None) -> Any:  # noqa: ANN401  policies.Number
+    def _sending_number(self, number: str | None) -> Any:
         senders = {
             key: entry for key, entry in self._policy.current.numbers.items() if Feature.MAIL_TO_FAX in entry.features
         }
@@ -139,7 +148,11 @@ class Operations:
             return next(iter(senders.values()))
         if number in senders:
             return senders[number]
-        raise Refusal(550, "5.7.1", f"{number or 'no number'} is not a sending number of the policy; it has {', '.join(senders) or 'none'}")
+        raise Refusal(
+            550,
+            "5.7.1",
+            f"{number or 'no number'} is not a sending number of the policy; it has {', '.join(senders) or 'none'}",
+        )
 
     def _recipient(self, written: str, region: str | None) -> Recipient:
         verdict = check_recipient(self._policy.current, written, region)
@@ -207,7 +220,7 @@ _INNER = ("lease_owner", "lease_until", "fence")
 def _plain(row: sa.Row[Any], leave: tuple[str, ...] = ()) -> Json:
     """Return a row as JSON values: ids as text, times as ISO 8601, the lease's columns left out."""
     shown: Json = {}
-    for key, value in row._mapping.items():  # noqa: SLF001  SQLAlchemy's public accessor has this name
+    for key, value in row._mapping.items():
         if key in _INNER or key in leave:
             continue
         if key == "id" or key.endswith("_id"):

@@ -1,20 +1,23 @@
 """What follows a call: a pure decision with its reason, the sentence that the history and the receipt show.
 
-One rule decides for a crash and for a dropped line alike: a call whose last page was offered and not confirmed may have
-delivered the whole fax, so it is never dialled again by itself (``UNCERTAIN``). Every other call that was not confirmed did not
-deliver the whole fax, and is tried again while the number's rule allows. No clock, no database in here.
+One rule decides for a crash and for a dropped line alike: a call whose last page was offered and not confirmed may
+have delivered the whole fax, so it is never dialled again by itself (``UNCERTAIN``). Every other call that was not
+confirmed did not deliver the whole fax, and is tried again while the number's rule allows. No clock, no database in
+here.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relay.fax import Outbound
 from transport.seam import CallResult, Cause, Evidence
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping
 
 #: Dialling again cannot help, whatever the rule allows.
 PERMANENT = frozenset({Cause.BAD_NUMBER, Cause.DOCUMENT})

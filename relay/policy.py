@@ -1,8 +1,8 @@
 """The policy in force: read at start and again when a file changes, all or nothing.
 
-A folder with an error changes nothing: the policy that was in force stays, the errors are logged and shown by the health page.
-Also here: what a decision of the policy means as the JSON settings that travel with a fax, so that a fax keeps the rules under
-which it was accepted.
+A folder with an error changes nothing: the policy that was in force stays, the errors are logged and shown by the
+health page. Also here: what a decision of the policy means as the JSON settings that travel with a fax, so that a fax
+keeps the rules under which it was accepted.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class PolicyHolder:
             policy = await asyncio.to_thread(load, self.folder)
         except PolicyErrors as errors:
             self.errors = errors
-            log.error("policy not changed: the folder has errors", folder=str(self.folder), errors=[str(e) for e in errors.errors])
+            log.warning("policy not changed: the folder has errors", errors=[str(error) for error in errors.errors])
             return
         self.current, self.errors = policy, None
         log.info("policy read", folder=str(self.folder), numbers=len(policy.numbers))

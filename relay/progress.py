@@ -35,6 +35,6 @@ def note(connection: sa.Connection, ids: IdSource, fax_id: int, happened: CallEv
         connection.execute(here.where(fax.c.pages_confirmed < happened.page).values(pages_confirmed=happened.page))
 
 
-def plain(value: Any) -> dict[str, Any]:  # noqa: ANN401  any frozen dataclass of the seam
+def plain(value: Any) -> dict[str, Any]:
     """Return a dataclass of the transport seam as JSON values: enums as their words."""
     return {key: item.value if isinstance(item, Enum) else item for key, item in dataclasses.asdict(value).items()}

@@ -26,25 +26,34 @@ def render() -> str:
 
 def _section(model: type[BaseModel], prefix: str) -> list[str]:
     title = f"## `{prefix}`" if prefix else "## At the top"
-    lines = [title, "", (model.__doc__ or "").strip(), "", "| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+    lines = [
+        title,
+        "",
+        (model.__doc__ or "").strip(),
+        "",
+        "| key | type | default | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
     below: list[str] = []
     for name, field in model.model_fields.items():
         inner = _model_in(field.annotation)
         if inner is not None:
             below += ["", *_section(inner, f"{prefix}.{name}".removeprefix("."))]
         kind = "section below" if inner else _kind(field.annotation)
-        lines.append(f"| `{name}` | {kind} | {_default(field.get_default(call_default_factory=True), inner)} | {field.description} |")
+        lines.append(
+            f"| `{name}` | {kind} | {_default(field.get_default(call_default_factory=True), inner)} | {field.description} |"
+        )
     return lines + below
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401  a type
+def _model_in(annotation: Any) -> type[BaseModel] | None:
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
     return None
 
 
-def _kind(annotation: Any) -> str:  # noqa: ANN401  a type
+def _kind(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         return _kind(get_args(annotation)[0])
     if get_origin(annotation) is tuple:
@@ -56,10 +65,15 @@ def _kind(annotation: Any) -> str:  # noqa: ANN401  a type
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return ", ".join(f"`{member.value}`" for member in annotation)
     names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-    return names.get(annotation, {"Path": "path", "IPv4Network": "network", "IPv6Network": "network"}.get(getattr(annotation, "__name__", ""), "text"))
+    return names.get(
+        annotation,
+        {"Path": "path", "IPv4Network": "network", "IPv6Network": "network"}.get(
+            getattr(annotation, "__name__", ""), "text"
+        ),
+    )
 
 
-def _default(value: Any, inner: type[BaseModel] | None) -> str:  # noqa: ANN401  any default
+def _default(value: Any, inner: type[BaseModel] | None) -> str:
     if value is PydanticUndefined:
         return "must be given"
     if inner is not None:

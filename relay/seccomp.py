@@ -1,9 +1,10 @@
 """A system call filter for confined children: no new program, no new process, no socket but Unix ones.
 
-A parser of outside content needs none of these; code that took it over would. The filter (seccomp(2), mode FILTER) stands
-beside the sandbox, not instead of it: it also holds where bubblewrap cannot run, and where ``RLIMIT_NPROC`` does not (the kernel does
-not apply it to root). Threads stay allowed. Refused calls return ``EPERM``; ``clone3`` returns ``ENOSYS``, so that the C library falls
-back to ``clone``, whose flags a filter can read. An architecture that is not listed gets no filter: :func:`confine` says so.
+A parser of outside content needs none of these; code that took it over would. The filter (seccomp(2), mode FILTER)
+stands beside the sandbox, not instead of it: it also holds where bubblewrap cannot run, and where ``RLIMIT_NPROC``
+does not (the kernel does not apply it to root). Threads stay allowed. Refused calls return ``EPERM``; ``clone3``
+returns ``ENOSYS``, so that the C library falls back to ``clone``, whose flags a filter can read. An architecture that
+is not listed gets no filter: :func:`confine` says so.
 """
 
 from __future__ import annotations
@@ -77,8 +78,20 @@ def _program(calls: _Calls) -> list[bytes]:
     for number in calls.refused:
         steps += [_step(_EQUAL, number, if_not=1), refuse]
     steps += [_step(_EQUAL, calls.clone3, if_not=1), _step(_RETURN, _RET_ERRNO | errno.ENOSYS)]
-    steps += [_step(_EQUAL, calls.socket, if_not=4), _step(_LOAD, _FIRST_ARGUMENT), _step(_EQUAL, _AF_UNIX, if_not=1), allow, refuse]
-    steps += [_step(_EQUAL, calls.clone, if_not=4), _step(_LOAD, _FIRST_ARGUMENT), _step(_ANY_BIT, _CLONE_THREAD, if_not=1), allow, refuse]
+    steps += [
+        _step(_EQUAL, calls.socket, if_not=4),
+        _step(_LOAD, _FIRST_ARGUMENT),
+        _step(_EQUAL, _AF_UNIX, if_not=1),
+        allow,
+        refuse,
+    ]
+    steps += [
+        _step(_EQUAL, calls.clone, if_not=4),
+        _step(_LOAD, _FIRST_ARGUMENT),
+        _step(_ANY_BIT, _CLONE_THREAD, if_not=1),
+        allow,
+        refuse,
+    ]
     return [*steps, allow]
 
 

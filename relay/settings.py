@@ -1,15 +1,14 @@
 """What needs a restart: listeners, database, outgoing mail, lines. Read once, frozen; an unknown key is fatal.
 
-``faxrelay.yaml`` holds it; with no file at all the embedded default stands: SQLite and a folder, the simulated telephone
-network, outgoing mail into a Maildir, everything on loopback. What reloads while the service runs is in the policy folder.
-Secrets are references (``env:NAME``, ``file:PATH``), never values. Each field has its type, default, doc and unit here;
-``docs/settings.md`` is made from it.
+``faxrelay.yaml`` holds it; with no file at all the embedded default stands: SQLite and a folder, the simulated
+telephone network, outgoing mail into a Maildir, everything on loopback. What reloads while the service runs is in the
+policy folder. Secrets are references (``env:NAME``, ``file:PATH``), never values. Each field has its type, default,
+doc and unit here; ``docs/settings.md`` is made from it.
 """
 
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,10 +145,6 @@ class Settings(_Section):
     mail: OutgoingMail = Field(default_factory=OutgoingMail, description="Mail out.")
     web: Web = Field(default_factory=Web, description="HTTP.")
     lines: Lines = Field(default_factory=Lines, description="Telephone lines.")
-    trusted_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
-        (),
-        description="Clients in these networks count as proven (`network`) for rules that name no network of their own.",
-    )
     log: Log = Field(default_factory=Log, description="The log.")
 
     @property
@@ -204,7 +199,9 @@ def secret(reference: str) -> str:
 def _check(settings: Settings) -> Settings:
     for listener in settings.smtp.listeners:
         if unknown := [proof.value for proof in listener.proofs if proof not in LISTENER_PROOFS]:
-            raise SettingsError(f"smtp.listeners: {', '.join(unknown)} cannot be proven by a listener; use network or none")
+            raise SettingsError(
+                f"smtp.listeners: {', '.join(unknown)} cannot be proven by a listener; use network or none"
+            )
         loopback = listener.address in {"127.0.0.1", "::1", "localhost"}
         if Proof.NONE in listener.proofs and not (loopback or listener.trusted):
             raise SettingsError(
@@ -226,7 +223,7 @@ def _read(file: Path | None) -> Document:
     return document
 
 
-def _explain(file: Path | None, document: Document, error: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
+def _explain(file: Path | None, document: Document, error: Any) -> str:
     place = document.places.find(*error["loc"], key=error["type"] == "extra_forbidden")
     where = f"{file}:{place.line}:{place.column}" if file is not None else "settings"
     key = ".".join(str(part) for part in error["loc"])

@@ -1,7 +1,7 @@
 """The one way in: mail, the command line, later the API and devices all make a :class:`Submission` and hand it to :func:`submit`.
 
-A submission is what one sender asked for at once: files, and one recipient or many. :func:`submit` writes its rows in the
-caller's transaction; when that is committed the relay owes each recipient a fax or an answer. Invariants:
+A submission is what one sender asked for at once: files, and one recipient or many. :func:`submit` writes its rows in
+the caller's transaction; when that is committed the relay owes each recipient a fax or an answer. Invariants:
 
 * the blobs that the files name are on the disk before the rows are written;
 * a repeat (same sender, same Message-ID, same decoded attachments, same number) makes no second fax: the key is unique,
@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from relay.fax import Direction, Outbound
 from relay.store import faxes
 from relay.store.engine import Topic, announce
-from relay.store.tables import attachment, document, fax, submission, submission_key
+from relay.store.tables import attachment, document, submission, submission_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,8 +59,8 @@ class Recipient:
 class Submission:
     """What a sender asked for. ``number``: the sending number, E.164; ``sender``: the proven address, if any.
 
-    ``answerable`` is false for automatic mail, which is never answered (RFC 3834 section 2). ``thread``: the References that
-    an answer carries.
+    ``answerable`` is false for automatic mail, which is never answered (RFC 3834 section 2). ``thread``: the
+    References that an answer carries.
     """
 
     source: str
@@ -157,7 +157,7 @@ def _insert(connection: sa.Connection, ids: IdSource, asked: Submission, now: fl
     return submission_id
 
 
-def _insert_fax(  # noqa: PLR0913  the facts of one fax
+def _insert_fax(
     connection: sa.Connection,
     ids: IdSource,
     asked: Submission,
@@ -212,8 +212,8 @@ RENDERING = {"resolution": "fine", "mode": "auto", "paper": "a4", "max_pages": 3
 def resubmit(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, who: str) -> int:
     """Make a new fax of an ended one, to the same number with the same document, and return its id.
 
-    A person's decision: it may deliver twice what was ``uncertain``. Raises :class:`relay.errors.NotFound` and, for a fax that
-    has not ended, :class:`relay.errors.IllegalMove`.
+    A person's decision: it may deliver twice what was ``uncertain``. Raises :class:`relay.errors.NotFound` and, for a
+    fax that has not ended, :class:`relay.errors.IllegalMove`.
     """
     row = faxes.get(connection, fax_id)
     faxes.check_resend(row)

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 class ScriptedLine:
     """A line whose calls to each number end as ``script`` says, call by call; the last entry repeats.
 
-    A number that is not in the script gets every page confirmed. :class:`LineDown` as an entry is raised. ``gate`` can be
-    cleared to hold calls on the line.
+    A number that is not in the script gets every page confirmed. :class:`LineDown` as an entry is raised. ``gate``
+    can be cleared to hold calls on the line.
     """
 
     name = "simulated"

@@ -89,7 +89,7 @@ def _postgresql(binaries: Path) -> Iterator[str]:
 @pytest.fixture
 def postgresql_database(postgresql_server: str, request: pytest.FixtureRequest) -> str:
     """The URL of a fresh database on that server."""
-    import psycopg  # noqa: PLC0415  only this fixture needs a server's client
+    import psycopg
 
     name = f"t{abs(hash(request.node.nodeid))}"
     with psycopg.connect(host=postgresql_server, user="postgres", autocommit=True) as connection:

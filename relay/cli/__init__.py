@@ -1,7 +1,7 @@
 """The command line: a thin face of :mod:`relay.operations`, of the policy room and of the service itself.
 
-Exit codes: 0 done, 1 refused or failed (the sentence is on standard error), 2 wrong usage, 3 not found, 4 no service runs where
-one is needed.
+Exit codes: 0 done, 1 refused or failed (the sentence is on standard error), 2 wrong usage, 3 not found, 4 no service
+runs where one is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from relay.cli.serve import serve
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Completion: eval \"$(_FAXRELAY_COMPLETE=bash_source faxrelay)\" (or zsh_source, fish_source).",
+    epilog='Completion: eval "$(_FAXRELAY_COMPLETE=bash_source faxrelay)" (or zsh_source, fish_source).',
 )
 @click.version_option(version("faxrelay"), prog_name="faxrelay")
 @click.option(

@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ from relay.cli.session import REFUSED, json_option, settings_of
 from relay.confine import ChildDied, Confinement, Limits, Sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from relay.settings import Settings
 
 #: Free room under which `doctor` complains, bytes.
@@ -48,7 +49,10 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
     else:
         console = Console()
         for finding in findings:
-            console.print(f"{'[green]good[/]   ' if finding.good else '[red]missing[/]'} {finding.what}: {finding.found}", highlight=False)
+            console.print(
+                f"{'[green]good[/]   ' if finding.good else '[red]missing[/]'} {finding.what}: {finding.found}",
+                highlight=False,
+            )
             if finding.remedy:
                 console.print(f"          mend it: [bold]{finding.remedy}[/]", highlight=False)
     context.exit(0 if all(finding.good for finding in findings) else REFUSED)
@@ -73,21 +77,32 @@ def _library(name: str, file: str, package: str, purpose: str) -> Finding:
         ctypes.CDLL(file)
     except OSError:
         found = ctypes.util.find_library(name)
-        return Finding(purpose, good=False, found=f"{file} is not there (found: {found})", remedy=f"apt-get install {package}")
+        return Finding(
+            purpose, good=False, found=f"{file} is not there (found: {found})", remedy=f"apt-get install {package}"
+        )
     return Finding(purpose, good=True, found=file)
 
 
 def _fonts() -> Finding:
     listed = shutil.which("fc-list")
-    fonts = subprocess.run([listed, ":", "family"], capture_output=True, text=True, check=False).stdout if listed else ""  # noqa: S603  a fixed command
+    fonts = (
+        subprocess.run([listed, ":", "family"], capture_output=True, text=True, check=False).stdout if listed else ""
+    )
     if "Liberation" in fonts or "DejaVu" in fonts:
         return Finding("fonts", good=True, found=f"{len(fonts.splitlines())} families")
-    return Finding("fonts", good=False, found="neither Liberation nor DejaVu", remedy="apt-get install fontconfig fonts-liberation2 fonts-dejavu-core")
+    return Finding(
+        "fonts",
+        good=False,
+        found="neither Liberation nor DejaVu",
+        remedy="apt-get install fontconfig fonts-liberation2 fonts-dejavu-core",
+    )
 
 
 def _sandbox(settings: Settings) -> Finding:
     if settings.confinement is Sandbox.CONTAINER:
-        return Finding("confinement", good=True, found="the container, as the settings say: documents are limited, not isolated")
+        return Finding(
+            "confinement", good=True, found="the container, as the settings say: documents are limited, not isolated"
+        )
     if shutil.which("bwrap") is None:
         return Finding("confinement", good=False, found="bubblewrap is not there", remedy="apt-get install bubblewrap")
     try:
@@ -117,9 +132,19 @@ def _data(settings: Settings) -> Finding:
         with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as fault:
-        return Finding("data directory", good=False, found=f"{nearest}: {fault.strerror}", remedy=f"mkdir -p {folder} && chown $(id -u) {folder}")
+        return Finding(
+            "data directory",
+            good=False,
+            found=f"{nearest}: {fault.strerror}",
+            remedy=f"mkdir -p {folder} && chown $(id -u) {folder}",
+        )
     if room < _ROOM:
-        return Finding("data directory", good=False, found=f"{nearest}: {room // 1024**2} MiB left", remedy="make room, or set FAXRELAY_DATA")
+        return Finding(
+            "data directory",
+            good=False,
+            found=f"{nearest}: {room // 1024**2} MiB left",
+            remedy="make room, or set FAXRELAY_DATA",
+        )
     return Finding("data directory", good=True, found=f"{folder}, {room // 1024**3} GiB left")
 
 
@@ -141,5 +166,10 @@ def _port(what: str, address: str, port: int, key: str) -> Finding:
         try:
             probe.bind((address, port))
         except OSError as fault:
-            return Finding(f"{what} port", good=False, found=f"{address}:{port}: {fault.strerror}", remedy=f"stop what uses it, or choose another: {key}")
+            return Finding(
+                f"{what} port",
+                good=False,
+                found=f"{address}:{port}: {fault.strerror}",
+                remedy=f"stop what uses it, or choose another: {key}",
+            )
     return Finding(f"{what} port", good=True, found=f"{address}:{port} is free")

@@ -22,8 +22,12 @@ def fax() -> None:
 
 
 @fax.command("list")
-@click.option("--state", type=click.Choice([state.value for state in (*Outbound, *Inbound)]), help="Only faxes in this state.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many, newest first.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in (*Outbound, *Inbound)]), help="Only faxes in this state."
+)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many, newest first."
+)
 @json_option
 @click.pass_context
 def list_(context: click.Context, state: str | None, limit: int, *, as_json: bool) -> None:
@@ -42,12 +46,22 @@ def show_(context: click.Context, fax_id: int, *, as_json: bool) -> None:
 
 @fax.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, resolve_path=True))
-@click.option("--to", "to", multiple=True, required=True, metavar="NUMBER", help="The number to fax to; may be given again.")
+@click.option(
+    "--to", "to", multiple=True, required=True, metavar="NUMBER", help="The number to fax to; may be given again."
+)
 @click.option("--from", "number", metavar="NUMBER", help="The sending number; default: the policy's first.")
 @click.option("--subject", default="", help="Title of the submission.")
 @json_option
 @click.pass_context
-def send(context: click.Context, files: tuple[str, ...], to: tuple[str, ...], number: str | None, subject: str, *, as_json: bool) -> None:
+def send(
+    context: click.Context,
+    files: tuple[str, ...],
+    to: tuple[str, ...],
+    number: str | None,
+    subject: str,
+    *,
+    as_json: bool,
+) -> None:
     """Send FILES as one fax."""
     made = ask(context, "fax_send", files=list(files), to=list(to), number=number, subject=subject)
     show(made, as_json=as_json, table=lambda answer: click.echo("accepted: " + ", ".join(answer["faxes"])))
@@ -60,7 +74,9 @@ def send(context: click.Context, files: tuple[str, ...], to: tuple[str, ...], nu
 def cancel(context: click.Context, fax_id: int, *, as_json: bool) -> None:
     """Cancel a fax that has not ended; a call that goes on is hung up."""
     done = ask(context, "fax_cancel", fax_id=fax_id)
-    words = "cancelled" if done["cancelled"] else "the call is being hung up; `faxrelay fax show` tells what had arrived"
+    words = (
+        "cancelled" if done["cancelled"] else "the call is being hung up; `faxrelay fax show` tells what had arrived"
+    )
     show(done, as_json=as_json, table=lambda _: click.echo(f"{fax_id}: {words}"))
 
 
@@ -97,7 +113,9 @@ def timeline(row: dict[str, Any]) -> None:
     """Print one fax's way."""
     console = Console()
     arrow = "to" if row["direction"] == "outbound" else "from"
-    console.print(f"[bold]{row['id']}[/] {styled(row['state'])} {arrow} {row['peer']} ({row['number']}): {escape(row['reason'])}")
+    console.print(
+        f"[bold]{row['id']}[/] {styled(row['state'])} {arrow} {row['peer']} ({row['number']}): {escape(row['reason'])}"
+    )
     for event in row["history"]:
         console.print(f"  {event['at'][11:23]}  {event_line(event, row['pages'])}")
     for one in row["attempts"]:
@@ -108,9 +126,13 @@ def timeline(row: dict[str, Any]) -> None:
             if result.get(f"{key}_code") is not None
         )
         simulated = " [yellow]SIMULATED[/]" if result.get("simulated") else ""
-        console.print(f"  call {one['attempt']} on {one['trunk']}: {one['cause'] or 'going on'}; {codes or 'no codes'}{simulated}")
+        console.print(
+            f"  call {one['attempt']} on {one['trunk']}: {one['cause'] or 'going on'}; {codes or 'no codes'}{simulated}"
+        )
     for one in row["deliveries"]:
-        console.print(f"  {one['lane']} {one['kind']} to {escape(one['target'])}: {one['state']} {escape(one['answer'])}")
+        console.print(
+            f"  {one['lane']} {one['kind']} to {escape(one['target'])}: {one['state']} {escape(one['answer'])}"
+        )
 
 
 def event_line(event: dict[str, Any], pages: int | None) -> str:

@@ -43,14 +43,31 @@ def check(context: click.Context, folder: Path | None) -> None:
 
 @policy.command("explain")
 @click.option("--from", "sender", required=True, metavar="ADDRESS", help="The From address.")
-@click.option("--to", "to", required=True, multiple=True, metavar="ADDRESS", help="NUMBER@FAX-DOMAIN; may be given again.")
-@click.option("--proof", "proofs", multiple=True, type=click.Choice([proof.value for proof in Proof]), help="What proves the sender.")
+@click.option(
+    "--to", "to", required=True, multiple=True, metavar="ADDRESS", help="NUMBER@FAX-DOMAIN; may be given again."
+)
+@click.option(
+    "--proof",
+    "proofs",
+    multiple=True,
+    type=click.Choice([proof.value for proof in Proof]),
+    help="What proves the sender.",
+)
 @click.option("--client", "client", metavar="IP", help="The client's address, for the proof `network`.")
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Another policy folder than the service's.")
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), help="Another policy folder than the service's."
+)
 @json_option
 @click.pass_context
-def explain_(  # noqa: PLR0913  one argument for each option
-    context: click.Context, sender: str, to: tuple[str, ...], proofs: tuple[str, ...], client: str | None, folder: Path | None, *, as_json: bool
+def explain_(
+    context: click.Context,
+    sender: str,
+    to: tuple[str, ...],
+    proofs: tuple[str, ...],
+    client: str | None,
+    folder: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Say what would become of a mail: each rule that was looked at, the verdict, the SMTP reply."""
     found = _load(folder or settings_of(context).policy_folder)
@@ -76,11 +93,11 @@ def schema() -> None:
     click.echo(json.dumps(json_schema(), indent=2))
 
 
-def _dump(decision: Any) -> str:  # noqa: ANN401  policies.Decision; the option's name hides the function here
+def _dump(decision: Any) -> str:
     return json.dumps(as_json(decision), indent=2, ensure_ascii=False)
 
 
-def _load(folder: Path) -> Any:  # noqa: ANN401  policies.Policy
+def _load(folder: Path) -> Any:
     try:
         return load(folder)
     except PolicyErrors as errors:

@@ -38,7 +38,7 @@ def _age(seconds: float) -> str:
     ('59 s', '1 h 1 min')
     """
     whole = int(seconds)
-    if whole < 60:  # noqa: PLR2004  seconds of a minute
+    if whole < 60:
         return f"{whole} s"
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

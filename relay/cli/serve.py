@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def serve(context: click.Context, config: Path | None) -> None:
     """Run the relay. With no configuration at all: everything on this machine, no telephone line needed."""
     settings = settings_of(context, config)
-    from relay import log  # noqa: PLC0415  only this command needs the service's imports
-    from relay.app import serve as run  # noqa: PLC0415
+    from relay import log
+    from relay.app import serve as run
 
     log.configure(settings.log)
     try:
@@ -44,11 +44,16 @@ def _welcome(settings: Settings, addresses: Addresses) -> None:
         f"  health  http://{addresses.web[0]}:{addresses.web[1]}/health",
     ]
     if settings.lines.simulated.enabled:
-        lines.append("  line    SIMULATED telephone network: no call leaves this machine (docs/simulated.md lists its numbers)")
+        lines.append(
+            "  line    SIMULATED telephone network: no call leaves this machine (docs/simulated.md lists its numbers)"
+        )
     if settings.mail.smarthost is None:
         lines.append(f"  mail    outgoing mail is kept in {settings.maildir}")
     if addresses.first is not None:
         sender, recipient = addresses.first
-        lines += ["Send the first fax:", f"  swaks --server {host}:{port} --from {sender} --to {recipient} --attach @document.pdf"]
+        lines += [
+            "Send the first fax:",
+            f"  swaks --server {host}:{port} --from {sender} --to {recipient} --attach @document.pdf",
+        ]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

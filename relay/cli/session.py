@@ -23,9 +23,15 @@ REFUSED = 1
 NOT_FOUND = 3
 NO_SERVICE = 4
 
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs (docs/json.md) instead of a table.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="JSON for programs (docs/json.md) instead of a table."
+)
 config_option = click.option(
-    "--config", "config", type=click.Path(dir_okay=False, path_type=Path), help="The settings, faxrelay.yaml.", default=None
+    "--config",
+    "config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The settings, faxrelay.yaml.",
+    default=None,
 )
 
 
@@ -38,7 +44,7 @@ def settings_of(context: click.Context, config: Path | None = None) -> Settings:
         stop(str(error), REFUSED)
 
 
-def ask(context: click.Context, operation: str, **arguments: Any) -> Any:  # noqa: ANN401  JSON both ways
+def ask(context: click.Context, operation: str, **arguments: Any) -> Any:
     """Carry out an operation: in the running service, or on the store where none runs; ends the program on a refusal."""
     settings = settings_of(context)
     try:
@@ -51,16 +57,16 @@ def ask(context: click.Context, operation: str, **arguments: Any) -> Any:  # noq
         stop(str(error), REFUSED)
 
 
-async def _ask(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401  JSON both ways
+async def _ask(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
     with contextlib.suppress(ConnectionError):
         return await control.ask(settings.data / "control.sock", operation, **arguments)
-    from relay.app import offline  # noqa: PLC0415  only here: the service's imports cost half a second
+    from relay.app import offline
 
     with offline(settings) as operations:
         return await getattr(operations, operation)(**arguments)
 
 
-def show(value: Any, *, as_json: bool, table: Callable[[Any], None]) -> None:  # noqa: ANN401  JSON
+def show(value: Any, *, as_json: bool, table: Callable[[Any], None]) -> None:
     """Print an answer, for a program or for a person."""
     if as_json:
         click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,9 +1,10 @@
 """Arrivals: what a ringing line reports becomes an inbound fax, and its confirmed pages a document.
 
-Committed steps: the fax is recorded when the line rings; each confirmed page is in the call's journal, synced by the worker
-before the far machine hears of it; at the call's end the pages are re-encoded in a confined child, kept as TIFF and PDF, and the fax
-becomes ``received`` in the transaction that names them. Then the journal goes. A crash anywhere leaves the journal, and
-:meth:`Arrivals.recover` finishes the step. A call that dropped keeps its confirmed pages and says so.
+Committed steps: the fax is recorded when the line rings; each confirmed page is in the call's journal, synced by the
+worker before the far machine hears of it; at the call's end the pages are re-encoded in a confined child, kept as
+TIFF and PDF, and the fax becomes ``received`` in the transaction that names them. Then the journal goes. A crash
+anywhere leaves the journal, and :meth:`Arrivals.recover` finishes the step. A call that dropped keeps its confirmed
+pages and says so.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ log = structlog.get_logger()
 class Arrivals:
     """The stage's loop for one line."""
 
-    def __init__(  # noqa: PLR0913  the collaborators of a stage
+    def __init__(
         self,
         store: Store,
         blobs: LocalBlobs,
@@ -95,7 +96,7 @@ class Arrivals:
             reason=f"the line rings on {arriving.trunk}",
         )
 
-    def _progress(self, connection: sa.Connection, arrival: Any) -> None:  # noqa: ANN401  the seam's events
+    def _progress(self, connection: sa.Connection, arrival: Any) -> None:
         fax_id = connection.execute(sa.select(fax.c.id).where(fax.c.line_call == arrival.call)).scalar_one()
         progress.note(connection, self._ids, fax_id, arrival, self._clock())
 
@@ -106,8 +107,8 @@ class Arrivals:
     async def _finish_logged(self, call: str) -> None:
         try:
             await self._finish(call)
-        except (RelayError, Broken) as fault:  # the journal stays: the next start tries again, nothing is lost
-            log.error("a received fax could not be finished", call=call, fault=str(fault))
+        except (RelayError, Broken):  # the journal stays: the next start tries again, nothing is lost
+            log.exception("a received fax could not be finished", call=call)
 
     async def _finish(self, call: str) -> None:
         evidence = await self._line.evidence(call)
@@ -134,7 +135,10 @@ class Arrivals:
     def _conclude(self, connection: sa.Connection, call: str, result: CallResult, kept: dict[str, Any] | None) -> int:
         now = self._clock()
         row = connection.execute(sa.select(fax).where(fax.c.line_call == call)).one()
-        changes: dict[str, Any] = {"pages_confirmed": kept["pages"] if kept else 0, "remote_ident": result.remote_ident or row.remote_ident}
+        changes: dict[str, Any] = {
+            "pages_confirmed": kept["pages"] if kept else 0,
+            "remote_ident": result.remote_ident or row.remote_ident,
+        }
         if kept is None:
             after, reason = Inbound.UNDELIVERABLE, f"no page was received: {WORDS[result.cause]}"
         else:
@@ -142,7 +146,16 @@ class Arrivals:
             connection.execute(document.insert().values(id=document_id, rendering="received", created_at=now, **kept))
             changes |= {"document_id": document_id, "pages": kept["pages"]}
             after, reason = Inbound.RECEIVED, _told(result, kept["pages"])
-        faxes.move(connection, self._ids, row.id, after, at=now, reason=reason, changes=changes, detail={"result": progress.plain(result)})
+        faxes.move(
+            connection,
+            self._ids,
+            row.id,
+            after,
+            at=now,
+            reason=reason,
+            changes=changes,
+            detail={"result": progress.plain(result)},
+        )
         return int(row.id)
 
 

@@ -1,9 +1,10 @@
 """Dialling: a queued fax becomes a call, and the call's result becomes what follows.
 
-The order of the commits is what makes a crash harmless. (1) One transaction claims the fax, a channel and the destination's
-slot, and writes the attempt with the time of the next one. (2) The transmitted image, the document with this call's header
-line, is kept as a blob and named by the attempt. (3) The line calls; its worker journals. (4) One transaction writes the result,
-frees the channel and moves the fax. (5) The journal is deleted. Killed before (4), the journal decides: :mod:`.recovery`.
+The order of the commits is what makes a crash harmless. (1) One transaction claims the fax, a channel and the
+destination's slot, and writes the attempt with the time of the next one. (2) The transmitted image, the document with
+this call's header line, is kept as a blob and named by the attempt. (3) The line calls; its worker journals. (4) One
+transaction writes the result, frees the channel and moves the fax. (5) The journal is deleted. Killed before (4), the
+journal decides: :mod:`.recovery`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from converters import Converter, HeaderLine
 from relay import progress
 from relay.errors import LostClaim
 from relay.fax import Outbound
-from relay.outbound.recovery import Conclusion
 from relay.outcome import RetryRule, of_evidence
 from relay.store import queue
 from relay.store.engine import Store, Topic
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay.ids import IdSource
+    from relay.outbound.recovery import Conclusion
     from relay.store.blobs import LocalBlobs
 
 log = structlog.get_logger()
@@ -42,7 +43,7 @@ POLL = 1.0
 class Dialling:
     """The stage's loop for one line."""
 
-    def __init__(  # noqa: PLR0913  the collaborators of a stage
+    def __init__(
         self,
         store: Store,
         blobs: LocalBlobs,
@@ -109,7 +110,7 @@ class Dialling:
             log.info("dialling", fax=claim.fax.id, destination=claim.fax.row.peer, trunk=claim.trunk)
             return await self._send(claim, request)
         except LineDown:
-            log.error("the line died in a call", fax=claim.fax.id)
+            log.warning("the line died in a call", fax=claim.fax.id)
         except Exception:  # one fax's fault must not stop the others'
             log.exception("a call could not be made", fax=claim.fax.id)
         return of_evidence(await self._line.evidence(call), call, simulated=self._line.name == "simulated")
@@ -118,7 +119,9 @@ class Dialling:
         """Draw this call's header line into the document and describe the call."""
         row = claim.fax.row
         settings = row.settings
-        made = await self._store.read(lambda c: c.execute(sa.select(document).where(document.c.id == row.document_id)).one())
+        made = await self._store.read(
+            lambda c: c.execute(sa.select(document).where(document.c.id == row.document_id)).one()
+        )
         header = HeaderLine(
             when=datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%d %H:%M UTC"),
             sender=settings.get("header") or row.number,
@@ -128,7 +131,9 @@ class Dialling:
             await self._converter.stamp(self._blobs.path(made.blob), header, output)
             blob = await asyncio.to_thread(self._blobs.adopt, output)
         transmitted = {"transmitted": blob.name, "transmitted_size": blob.size}
-        await self._store.write(lambda c: c.execute(attempt.update().where(attempt.c.id == claim.attempt).values(transmitted)))
+        await self._store.write(
+            lambda c: c.execute(attempt.update().where(attempt.c.id == claim.attempt).values(transmitted))
+        )
         return CallRequest(
             call=call,
             trunk=claim.trunk,

@@ -1,9 +1,9 @@
 """Preparing: the files of a submission become one fax document, once for each rendering, however many its recipients.
 
-One committed step: claim a document that is not made, convert its files in a confined child, keep the TIFF as a blob, then in
-one transaction name the blob and queue every fax of the document; or write the converter's refusal and fail them. It can be
-killed anywhere and run again: the lease runs out and another claim starts over. A document that ends its worker three times is
-given up (it would do so for ever).
+One committed step: claim a document that is not made, convert its files in a confined child, keep the TIFF as a blob,
+then in one transaction name the blob and queue every fax of the document; or write the converter's refusal and fail
+them. It can be killed anywhere and run again: the lease runs out and another claim starts over. A document that ends
+its worker three times is given up (it would do so for ever).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ POLL = 5.0
 class Preparing:
     """The stage's loop. ``workers``: documents converted at once."""
 
-    def __init__(  # noqa: PLR0913  the collaborators of a stage
+    def __init__(
         self,
         store: Store,
         blobs: LocalBlobs,
@@ -110,7 +110,12 @@ class Preparing:
         except LostClaim:
             raise
         except Exception as fault:  # ours or the converter's: one document must not stop the others
-            bound.error("document not made", fault=str(fault), attempt=claim.row.attempts + 1, exc_info=not isinstance(fault, Broken))
+            bound.error(
+                "document not made",
+                fault=str(fault),
+                attempt=claim.row.attempts + 1,
+                exc_info=not isinstance(fault, Broken),
+            )
             await self._store.write(self._put_back, claim)
         else:
             bound.info("document made", pages=len(made.pages), bytes=blob.size)
@@ -122,7 +127,10 @@ class Preparing:
 
     def _queue(self, connection: sa.Connection, claim: queue.Claim, made: FaxDocument, blob: str) -> None:
         now, pages = self._clock(), len(made.pages)
-        report = [{"page": page.number, "source": page.source, "treatment": page.treatment, "bytes": page.bytes} for page in made.pages]
+        report = [
+            {"page": page.number, "source": page.source, "treatment": page.treatment, "bytes": page.bytes}
+            for page in made.pages
+        ]
         queue.keep(connection, document, claim, blob=blob, pages=pages, size=made.size, report=report)
         for fax_id in self._faxes(connection, claim, Outbound.PREPARING):
             faxes.move(

@@ -1,7 +1,7 @@
 """What a call came to, written once: after the call, after the death of the line, or by the next service after a crash.
 
-A call cannot be made exactly once, so the journal that its worker synced decides (:mod:`transport.journal`). A lease that ran
-out is never a reason to dial: the journal is read first, and only when no process writes it any more.
+A call cannot be made exactly once, so the journal that its worker synced decides (:mod:`transport.journal`). A lease
+that ran out is never a reason to dial: the journal is read first, and only when no process writes it any more.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+
 class Conclusion:
     """Writes a call's end: the attempt's result, the freed channel, the fax's move."""
 
@@ -40,14 +41,18 @@ class Conclusion:
         """Commit how a call ended and return what follows; raises :class:`relay.errors.LostClaim`."""
         return await self._store.write(self._write, fax_id, attempt_id, result, fence)
 
-    def _write(self, connection: sa.Connection, fax_id: int, attempt_id: int, result: CallResult, fence: int) -> Decision:
+    def _write(
+        self, connection: sa.Connection, fax_id: int, attempt_id: int, result: CallResult, fence: int
+    ) -> Decision:
         now = self._clock()
         row = faxes.get(connection, fax_id, lock=True)
         decision = decide(
             RetryRule.of_settings(row.settings), result, pages=row.pages, calls_made=row.attempts, spread=self._spread
         )
         if decision.after is Outbound.QUEUED and row.cancel_requested:
-            decision = Decision(Outbound.CANCELLED, f"cancelled with {result.pages_confirmed} of {row.pages} pages confirmed")
+            decision = Decision(
+                Outbound.CANCELLED, f"cancelled with {result.pages_confirmed} of {row.pages} pages confirmed"
+            )
         faxes.move(
             connection, self._ids, fax_id, decision.after, at=now, reason=decision.reason, fence=fence,
             detail={"attempt": row.attempts, "cause": result.cause.value, "pages_confirmed": result.pages_confirmed},

@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -26,6 +25,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 import sqlalchemy as sa
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -101,7 +102,7 @@ class Store:
             return work(connection, *args, **kwargs)
 
     @contextlib.contextmanager
-    def waiter(self, topic: Topic) -> Any:  # noqa: ANN401  contextmanager's own type
+    def waiter(self, topic: Topic) -> Any:
         """Give an event that is set at each commit that announced ``topic``."""
         entry = (asyncio.get_running_loop(), asyncio.Event())
         self._waiters[topic].add(entry)
@@ -162,7 +163,7 @@ class _OneWriter:
                 topics: set[Topic] = set()
                 for write in batch:
                     outcomes.append((write, *_in_savepoint(connection, write.work, topics)))
-        except Exception as fault:  # noqa: BLE001  the commit itself failed: nobody's write is kept, each asker is told
+        except Exception as fault:
             for write in batch:
                 write.done.set_exception(fault)
             return
@@ -183,7 +184,7 @@ def _in_savepoint(
             value = work(connection)
     except sa.exc.OperationalError:
         raise  # the database itself is in trouble (full disk, I/O): nothing of this batch may count
-    except Exception as error:  # noqa: BLE001  it goes to the asker; the savepoint is rolled back, the others stand
+    except Exception as error:
         return None, error
     topics |= connection.info.pop("topics", set())
     return value, None
@@ -213,7 +214,7 @@ class _WriterPool:
 
 
 def _configure_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # type: ignore[attr-defined]  # sqlite3: BEGIN is ours, not the driver's
+    connection.isolation_level = None  # sqlite3: BEGIN is ours, not the driver's
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relay.ids import IdSource
 
 #: Moves that the relay's own vocabulary has an event for, beside ``fax.<state>``.
-_SPECIAL = {
+_SPECIAL: dict[tuple[life.State, life.State], str] = {
     (Outbound.DIALING, Outbound.QUEUED): "fax.attempt_failed",
     (Outbound.HELD, Outbound.PREPARING): "fax.released",
     (Outbound.HELD, Outbound.QUEUED): "fax.released",
@@ -55,7 +55,7 @@ def create(connection: sa.Connection, ids: IdSource, values: Mapping[str, Any], 
     return fax_id
 
 
-def move(  # noqa: PLR0913  each keyword is a fact of the move
+def move(
     connection: sa.Connection,
     ids: IdSource,
     fax_id: int,
@@ -89,7 +89,7 @@ def move(  # noqa: PLR0913  each keyword is a fact of the move
         due = changed.get("not_before", row.not_before)
         lanes.open_lane(connection, row.number, row.priority, due)
         announce(connection, Topic.DIAL)
-    kind = _SPECIAL.get((before, after), f"fax.{after.value}")  # type: ignore[call-overload]  # keys are outbound pairs
+    kind = _SPECIAL.get((before, after), f"fax.{after.value}")
     _tell(connection, ids, fax_id, at, kind, before=before.value, after=after.value, reason=reason, detail=detail)
 
 
@@ -136,7 +136,7 @@ def _left(before: life.State) -> dict[str, Any]:
     return {"lease_owner": None, "lease_until": None}
 
 
-def _tell(  # noqa: PLR0913  the columns of an event
+def _tell(
     connection: sa.Connection,
     ids: IdSource,
     fax_id: int,

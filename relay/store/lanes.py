@@ -1,8 +1,8 @@
 """Fair share: a row for each (number, priority) that has queued faxes, so that claiming never scans the backlog.
 
-A *lane* holds the queued faxes of one sending number at one priority. Lanes are served by priority, then by ``served``,
-the count of calls divided by the number's weight: the least served goes first (start-time fair queueing). ``due_at`` is a
-lower bound: nothing in the lane is due earlier; a lane whose ``due_at`` is none holds nothing.
+A *lane* holds the queued faxes of one sending number at one priority. Lanes are served by priority, then by
+``served``, the count of calls divided by the number's weight: the least served goes first (start-time fair queueing).
+``due_at`` is a lower bound: nothing in the lane is due earlier; a lane whose ``due_at`` is none holds nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Claims: who works on which row, until when, and how a successor is kept apart from a worker that was too slow.
 
 A claim is a lease with a fencing number. The holder renews it; when the lease runs out another may claim the row,
-whose ``fence`` grows, and the first holder's commit then raises :class:`LostClaim`. A call's lease that ran out is never
-a reason to dial again: :mod:`relay.outbound.recovery` reads the call's journal first.
+whose ``fence`` grows, and the first holder's commit then raises :class:`LostClaim`. A call's lease that ran out is
+never a reason to dial again: :mod:`relay.outbound.recovery` reads the call's journal first.
 
 Rows are chosen with ``FOR UPDATE SKIP LOCKED`` (PostgreSQL); on SQLite, whose only writer is one thread, SQLAlchemy
 leaves that out.
@@ -123,7 +123,7 @@ def renew(connection: sa.Connection, table: sa.Table, claim: Claim, lease: Lease
         raise LostClaim(f"{table.name} {claim.id} is in other hands")
 
 
-def keep(connection: sa.Connection, table: sa.Table, claim: Claim, **changes: Any) -> None:  # noqa: ANN401  columns
+def keep(connection: sa.Connection, table: sa.Table, claim: Claim, **changes: Any) -> None:
     """Write a claimed row's result and end the lease; raises :class:`LostClaim` and writes nothing if it is lost."""
     done = connection.execute(
         table.update()
@@ -142,7 +142,9 @@ def free_channel(connection: sa.Connection, fax_id: int) -> None:
 def release_leases(connection: sa.Connection, owner: str) -> None:
     """End the leases on documents and deliveries that a predecessor of the same name left; calls are recovery's."""
     for table in (document, delivery):
-        connection.execute(table.update().where(table.c.lease_owner == owner).values(lease_owner=None, lease_until=None))
+        connection.execute(
+            table.update().where(table.c.lease_owner == owner).values(lease_owner=None, lease_until=None)
+        )
 
 
 def set_channels(connection: sa.Connection, channels: Mapping[str, int]) -> None:
@@ -185,7 +187,7 @@ def _claim(
     return Claim(row.id, fence, row)
 
 
-def _start(  # noqa: PLR0913  the facts of one start
+def _start(
     connection: sa.Connection,
     ids: IdSource,
     lease: Lease,

@@ -5,8 +5,8 @@ What the rows promise, beside their columns:
 * ``fax.state`` is written by :func:`relay.store.faxes.move` alone, with its ``event`` row in the same transaction;
 * at most one dialling fax holds a ``(peer, slot)``: a unique index, so that no two processes ever ring the same
   machine at once beyond what the policy allows;
-* whoever works on a ``fax``, ``document`` or ``delivery`` holds its lease; the ``fence`` grows with every claim, so that
-  a worker whose lease ran out cannot commit over its successor.
+* whoever works on a ``fax``, ``document`` or ``delivery`` holds its lease; the ``fence`` grows with every claim, so
+  that a worker whose lease ran out cannot commit over its successor.
 """
 
 from __future__ import annotations

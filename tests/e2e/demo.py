@@ -1,7 +1,8 @@
 """``make demo``: one fax the whole way on this machine, shown as it happens.
 
-Starts the relay on its embedded default, sends a real mail (a two-page PDF) over SMTP with swaks to one of the relay's own numbers,
-follows the fax, and leaves the receipt that the sender gets and the PDF that came over the wire in ``demo-output/``.
+Starts the relay on its embedded default, sends a real mail (a two-page PDF) over SMTP with swaks to one of the
+relay's own numbers, follows the fax, and leaves the receipt that the sender gets and the PDF that came over the wire
+in ``demo-output/``.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main() -> int:
     config = OUTPUT / "faxrelay.yaml"
     config.write_text(CONFIG)
     with (OUTPUT / "relay.log").open("wb") as log:
-        service = subprocess.Popen([*RELAY, "--config", config, "serve"], env=ENVIRONMENT, stdout=log, stderr=log)  # noqa: S603  our own program
+        service = subprocess.Popen([*RELAY, "--config", config, "serve"], env=ENVIRONMENT, stdout=log, stderr=log)
     try:
         host, port = started(service)
         console.print(f"[bold]faxrelay is up[/] with the simulated telephone network; SMTP on {host}:{port}")
@@ -80,9 +81,16 @@ def started(service: subprocess.Popen[bytes]) -> tuple[str, int]:
 def send(host: str, port: int) -> None:
     """Send the mail as any mail program would."""
     command = ["swaks", "--server", host, "--port", str(port), "--from", SENDER, "--to", RECIPIENT]
-    command += ["--header", "Subject: Offer 4711", "--body", "Please find our offer attached.", "--attach-type", "application/pdf"]
+    command += [
+        "--header",
+        "Subject: Offer 4711",
+        "--body",
+        "Please find our offer attached.",
+        "--attach-type",
+        "application/pdf",
+    ]
     command += ["--attach-name", DOCUMENT.name, "--attach", f"@{DOCUMENT}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  a fixed command
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"the mail was not taken:\n{done.stdout}{done.stderr}")
 
@@ -100,7 +108,7 @@ def follow(console: Console) -> tuple[dict[str, Any], dict[str, Any]]:
             shown[fax["id"]] = len(fax["history"])
         ended = {fax["direction"]: fax for fax in faxes if fax["state"] in {"sent", "delivered"}}
         mailed = all(post["state"] == "done" for fax in faxes for post in fax["deliveries"])
-        if len(ended) == 2 and mailed and ended["outbound"]["deliveries"]:  # noqa: PLR2004  one fax each way
+        if len(ended) == 2 and mailed and ended["outbound"]["deliveries"]:
             return ended["outbound"], ended["inbound"]
         if any(fax["state"] in {"failed", "uncertain", "undeliverable"} for fax in faxes):
             break
@@ -108,7 +116,7 @@ def follow(console: Console) -> tuple[dict[str, Any], dict[str, Any]]:
     sys.exit(f"the fax did not arrive; see {OUTPUT / 'relay.log'}")
 
 
-def ask(operation: str, **arguments: Any) -> Any:  # noqa: ANN401  JSON both ways
+def ask(operation: str, **arguments: Any) -> Any:
     """Ask the relay as its command line does."""
     return asyncio.run(control.ask(DATA / "control.sock", operation, **arguments))
 

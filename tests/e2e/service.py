@@ -42,7 +42,9 @@ QUICK_RETRIES = "retries:\n  delay: 1s"
 class Relay:
     """One service with its folder. ``exchange``: the socket of a simulated network that runs outside."""
 
-    def __init__(self, folder: Path, *, exchange: Path | None = None, retries: str = QUICK_RETRIES, extra: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, exchange: Path | None = None, retries: str = QUICK_RETRIES, extra: str = ""
+    ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.config = folder / "faxrelay.yaml"
@@ -106,7 +108,7 @@ class Relay:
             capture_output=True, text=True, check=False, cwd=self.folder, env=self.environment(), timeout=60,
         )  # fmt: skip
 
-    def ask(self, *arguments: str) -> Any:  # noqa: ANN401  JSON
+    def ask(self, *arguments: str) -> Any:
         """Run a command with ``--json`` and return its answer."""
         done = self.command(*arguments, "--json")
         if done.returncode != 0:
@@ -121,9 +123,7 @@ class Relay:
         message["Subject"] = "Offer 4711"
         message["Message-ID"] = message_id or f"<{time.time_ns()}@example.com>"
         message.set_content("Please find the document attached.")
-        message.add_attachment(
-            document.read_bytes(), maintype="application", subtype="pdf", filename=document.name
-        )
+        message.add_attachment(document.read_bytes(), maintype="application", subtype="pdf", filename=document.name)
         with smtplib.SMTP(*self.smtp, timeout=30) as client:
             client.ehlo("client.example.com")
             client.mail("user@example.com")
@@ -146,13 +146,15 @@ class Relay:
                 return found
             if time.monotonic() > deadline:
                 log = (self.folder / "log").read_text()[-6000:]
-                raise TimeoutError(f"waited for {count} in {states}, there are {[(f['state'], f['reason']) for f in faxes]}\n{log}")
+                raise TimeoutError(
+                    f"waited for {count} in {states}, there are {[(f['state'], f['reason']) for f in faxes]}\n{log}"
+                )
             time.sleep(0.1)
 
     def mails(self, address: str | None = None) -> list[EmailMessage]:
         """Return the mails that the relay sent, oldest first; ``address`` keeps those to one recipient."""
-        import email  # noqa: PLC0415  the parser is only needed here
-        import email.policy  # noqa: PLC0415
+        import email
+        import email.policy
 
         paths = sorted((self.data / "mail" / "new").glob("*"), key=lambda path: path.stat().st_mtime_ns)
         found = [email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in paths]

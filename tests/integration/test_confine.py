@@ -94,7 +94,7 @@ async def test_the_next_child_finds_a_new_nursery_when_the_old_one_died(confinem
 
 async def test_many_children_at_once_do_not_mix_their_answers(confinement: Confinement) -> None:
     """Lost otherwise: one sender's document ends in another's fax."""
-    folder = Path("/dev/shm")  # noqa: S108  the point is where it lies
+    folder = Path("/dev/shm")
 
     async def one(index: int) -> None:
         path = folder / f"faxrelay-test-{os.getpid()}-{index}"

@@ -27,7 +27,7 @@ LEASE = queue.Lease("node-a", seconds=60)
 
 def asked(
     *numbers: str, message_id: str | None = "<1@example.com>", number: str = "+97231234567", **settings: Any
-) -> Submission:  # noqa: ANN401  JSON
+) -> Submission:
     """Return a submission of one file."""
     return Submission(
         source="smtp", sender="user@example.com", proof="network", number=number, subject="Hello",
@@ -37,7 +37,7 @@ def asked(
     )  # fmt: skip
 
 
-def queue_fax(store: Store, ids: IdSource, *numbers: str, **more: Any) -> list[int]:  # noqa: ANN401  as asked()
+def queue_fax(store: Store, ids: IdSource, *numbers: str, **more: Any) -> list[int]:
     """Bring faxes to QUEUED, due now."""
     made = store.write_now(submit, ids, asked(*numbers, message_id=None, **more), NOW)
 

@@ -27,7 +27,9 @@ def test_a_blob_is_found_by_the_hash_of_its_bytes(blobs: LocalBlobs) -> None:
     assert blobs.put(b"one page") == kept
 
 
-def test_file_and_folders_are_synced_before_it_counts(blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_file_and_folders_are_synced_before_it_counts(
+    blobs: LocalBlobs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Lost otherwise: a power failure after the 250 takes the document back."""
     steps: list[str] = []
     real_sync, real_replace = os.fsync, Path.replace

@@ -26,11 +26,20 @@ def ended(cause: Cause, confirmed: int = 0, *, offered: bool = False) -> CallRes
     pages=st.integers(1, 4), calls=st.integers(1, 6), retries=st.integers(0, 3),
 )  # fmt: skip
 def test_sent_only_with_every_page_confirmed_and_no_second_call_where_it_may_have_arrived(
-    cause: Cause, confirmed: int, offered: bool, pages: int, calls: int, retries: int  # noqa: FBT001  hypothesis gives them
+    cause: Cause,
+    confirmed: int,
+    offered: bool,
+    pages: int,
+    calls: int,
+    retries: int,
 ) -> None:
     """Lost otherwise: a fax called sent that is not, or a document that arrives twice."""
     decision = decide(
-        RetryRule(retries=retries), ended(cause, confirmed, offered=offered), pages=pages, calls_made=calls, spread=SPREAD
+        RetryRule(retries=retries),
+        ended(cause, confirmed, offered=offered),
+        pages=pages,
+        calls_made=calls,
+        spread=SPREAD,
     )
     assert (decision.after is Outbound.SENT) == (confirmed >= pages)
     if offered and confirmed < pages:
@@ -43,7 +52,9 @@ def test_sent_only_with_every_page_confirmed_and_no_second_call_where_it_may_hav
 
 def test_each_cause_waits_as_long_as_its_rule_says() -> None:
     """Lost otherwise: a busy number is rung again at once, or after an hour."""
-    rule = RetryRule.of_settings({"retries": {"retries": 3, "delay": 300, "delays": {"busy": 60}, "never": ["not_fax"]}})
+    rule = RetryRule.of_settings(
+        {"retries": {"retries": 3, "delay": 300, "delays": {"busy": 60}, "never": ["not_fax"]}}
+    )
     busy = decide(rule, ended(Cause.BUSY), pages=1, calls_made=1, spread=SPREAD)
     assert busy.after is Outbound.QUEUED
     assert timedelta(seconds=60) <= busy.delay <= timedelta(seconds=66)

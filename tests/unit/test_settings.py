@@ -37,7 +37,10 @@ def test_paths_count_from_the_file(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("smtp:\n  hostnam: x\n", ":2:3: smtp.hostnam: extra inputs are not permitted"),
-        ("smtp:\n  listeners:\n    - port: 99999\n", ":3:13: smtp.listeners.0.port: input should be less than or equal to 65535"),
+        (
+            "smtp:\n  listeners:\n    - port: 99999\n",
+            ":3:13: smtp.listeners.0.port: input should be less than or equal to 65535",
+        ),
         ("data: [\n", ":2:1: "),
         ("data: x\ndata: y\n", ":2:1: "),
         ("smtp:\n  listeners:\n    - address: 0.0.0.0\n", "accepts senders without proof from other machines"),

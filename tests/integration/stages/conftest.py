@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +18,10 @@ from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
 from relay.submission import File, Recipient, Submission, submit
 from relay.testing import PlainConverter, ScriptedLine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
 OWNER = "node-test"
 QUICK = {"retries": {"retries": 3, "delay": 0.01}}
@@ -47,10 +49,18 @@ class Stages:
         self.conclusion = Conclusion(store, self.ids, self.clock, random.Random(1))
         self.preparing = Preparing(store, blobs, converter, self.ids, self.clock, lease=lease, poll=0.02)  # type: ignore[arg-type]  # a stand-in
         self.dialling = Dialling(
-            store, blobs, converter, line, self.conclusion, self.ids, self.clock, lease=lease, poll=0.02  # type: ignore[arg-type]  # a stand-in
+            store,
+            blobs,
+            converter,
+            line,
+            self.conclusion,
+            self.ids,
+            self.clock,
+            lease=lease,
+            poll=0.02,  # type: ignore[arg-type]  # a stand-in
         )
 
-    def submit(self, *numbers: str, data: bytes = b"page one\npage two", **settings: Any) -> list[int]:  # noqa: ANN401  JSON
+    def submit(self, *numbers: str, data: bytes = b"page one\npage two", **settings: Any) -> list[int]:
         """Submit one file to the numbers; return the faxes."""
         blob = self.blobs.put(data)
         asked = Submission(
@@ -73,7 +83,7 @@ class Stages:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    async def until(self, fax_id: int, *states: str, seconds: float = 10) -> Any:  # noqa: ANN401  a row
+    async def until(self, fax_id: int, *states: str, seconds: float = 10) -> Any:
         """Wait until a fax is in one of ``states`` and return its row; the clock runs ahead meanwhile."""
         async with asyncio.timeout(seconds):
             while True:

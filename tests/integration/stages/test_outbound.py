@@ -66,7 +66,10 @@ async def test_a_hundred_recipients_convert_once(stages_with: Build) -> None:
     assert len(stages.converter.made) == 1
 
 
-@pytest.mark.parametrize("cause", [Cause.BUSY, Cause.NO_ANSWER, Cause.NOT_FAX, Cause.TRAINING, Cause.PAGE_FAILED, Cause.LOST_CALL, Cause.TRUNK_DOWN])
+@pytest.mark.parametrize(
+    "cause",
+    [Cause.BUSY, Cause.NO_ANSWER, Cause.NOT_FAX, Cause.TRAINING, Cause.PAGE_FAILED, Cause.LOST_CALL, Cause.TRUNK_DOWN],
+)
 async def test_a_call_that_fails_is_made_again_up_to_three_times(stages_with: Build, cause: Cause) -> None:
     """Lost otherwise: a busy machine loses the fax, or is rung for ever."""
     stages = stages_with(ScriptedLine({TO: [ended(cause)]}))
@@ -131,9 +134,11 @@ async def test_cancelling_hangs_up_a_call(stages_with: Build) -> None:
     (fax_id,) = stages.submit(TO)
     async with stages.running():
         await stages.until(fax_id, "dialing")
-        while not stages.line.requests:  # noqa: ASYNC110  the line is a stand-in without an event for this
+        while not stages.line.requests:
             await asyncio.sleep(0.01)
-        await stages.store.write(lambda c: faxes.request_cancel(c, stages.ids, fax_id, at=stages.clock(), who="a person"))
+        await stages.store.write(
+            lambda c: faxes.request_cancel(c, stages.ids, fax_id, at=stages.clock(), who="a person")
+        )
         row = await stages.until(fax_id, "cancelled")
     assert stages.line.cancelled == [stages.line.requests[0].call]
     assert row.reason == "cancelled with 0 of 2 pages confirmed"
@@ -144,8 +149,12 @@ async def test_cancelling_hangs_up_a_call(stages_with: Build) -> None:
     ("confirmed_pages", "offered", "readable", "expected"),
     [(0, False, True, "queued"), (1, True, True, "uncertain"), (2, True, True, "sent"), (0, True, False, "uncertain")],
 )
-async def test_after_a_crash_the_journal_decides(  # noqa: PLR0913  the cases' columns
-    stages_with: Build, confirmed_pages: int, offered: bool, readable: bool, expected: str  # noqa: FBT001  columns of the cases
+async def test_after_a_crash_the_journal_decides(
+    stages_with: Build,
+    confirmed_pages: int,
+    offered: bool,
+    readable: bool,
+    expected: str,
 ) -> None:
     """Lost otherwise: a crash in a call sends the document twice, or reports what nobody confirmed."""
     stages = stages_with()
@@ -153,7 +162,7 @@ async def test_after_a_crash_the_journal_decides(  # noqa: PLR0913  the cases' c
     (fax_id,) = stages.submit(TO)
     async with stages.running():
         await stages.until(fax_id, "dialing")
-        while not stages.line.requests:  # noqa: ASYNC110  as above
+        while not stages.line.requests:
             await asyncio.sleep(0.01)
     heir = stages_with(ScriptedLine())
     heir.line.proofs[""] = Evidence(

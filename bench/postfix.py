@@ -1,0 +1,104 @@
+"""A Postfix of our own for one bench run: Debian's binaries, a private configuration and queue, mail discarded after the queue."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAIN = """\
+compatibility_level = 3.6
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+maillog_file = {folder}/log
+maillog_file_prefixes = {folder}
+daemon_directory = /usr/lib/postfix/sbin
+command_directory = /usr/sbin
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = bench.example.com
+mydestination = bench.example.com, fax.example.com
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+local_recipient_maps =
+alias_maps =
+local_transport = discard:
+default_transport = discard:
+mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_client_connection_count_limit = 0
+smtpd_client_connection_rate_limit = 0
+message_size_limit = 62914560
+"""
+
+MASTER = """\
+127.0.0.1:{port} inet n - n - 100 smtpd
+cleanup   unix  n - n - 0 cleanup
+qmgr      unix  n - n 300 1 qmgr
+rewrite   unix  - - n - - trivial-rewrite
+bounce    unix  - - n - 0 bounce
+defer     unix  - - n - 0 bounce
+trace     unix  - - n - 0 bounce
+discard   unix  - - n - - discard
+proxymap  unix  - - n - - proxymap
+tlsmgr    unix  - - n 1000? 1 tlsmgr
+anvil     unix  - - n - 1 anvil
+scache    unix  - - n - 1 scache
+postlog   unix-dgram n - n - 1 postlogd
+"""
+
+
+@contextmanager
+def postfix(preload: str | None = None) -> Iterator[tuple[str, int]]:
+    """Run Postfix and give the address of its SMTP server. ``preload``: a library for each of its processes. Needs root."""
+    if os.geteuid() != 0:
+        raise SystemExit("Postfix starts as root only: run `make bench` as root")
+    folder = Path(tempfile.mkdtemp(prefix="fr-postfix-"))
+    folder.chmod(0o755)
+    port = _free_port()
+    (folder / "conf").mkdir()
+    (folder / "queue").mkdir()
+    (folder / "data").mkdir()
+    shutil.chown(folder / "data", "postfix")
+    more = (
+        f"import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C LD_PRELOAD={preload}\n" if preload else ""
+    )
+    (folder / "conf" / "main.cf").write_text(MAIN.format(folder=folder) + more)
+    (folder / "conf" / "master.cf").write_text(MASTER.format(port=port))
+    command = ["postfix", "-c", folder / "conf"]
+    started = subprocess.run([*command, "start"], check=False, capture_output=True, text=True)
+    if started.returncode != 0:
+        raise SystemExit(
+            f"Postfix did not start: {started.stderr}{(folder / 'log').read_text() if (folder / 'log').exists() else ''}"
+        )
+    try:
+        _wait(port)
+        yield "127.0.0.1", port
+    finally:
+        subprocess.run([*command, "stop"], check=False, capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _wait(port: int) -> None:
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit("Postfix does not listen")
