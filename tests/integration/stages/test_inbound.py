@@ -1,0 +1,162 @@
+"""Inbound: from a ringing line to a received fax, whatever the caller and our own machine do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from converters import Broken
+from relay.ids import IdSource
+from relay.inbound.arrival import Arrivals
+from relay.policy import PolicyHolder
+from relay.store import faxes, schema
+from relay.store.blobs import LocalBlobs
+from relay.store.engine import Store
+from relay.store.tables import document, fax
+from relay.testing import PlainConverter, ScriptedLine
+from transport.seam import (
+    Arrived,
+    Arriving,
+    CallResult,
+    Cause,
+    Evidence,
+    Negotiated,
+    PageConfirmed,
+    ReceivedPage,
+)
+
+from .conftest import Clock
+
+OURS, CALLER = "+97231234567", "+12025550123"
+RINGS = Arriving("in-1", "simulated", OURS, CALLER)
+
+
+def proof(cause: Cause, *pages: bytes) -> Evidence:
+    """Return what the journal of a call with these pages proves."""
+    result = CallResult("in-1", cause, len(pages), last_page_offered=False, simulated=True, remote_ident="FAR END")
+    received = tuple(ReceivedPage(n + 1, 1728, 2292, 204, 196, data) for n, data in enumerate(pages))
+    return Evidence(
+        readable=True, complete=True, last_page_offered=False, pages_confirmed=len(pages), result=result, pages=received
+    )
+
+
+class Desk:
+    """The inbound stage on a real store."""
+
+    def __init__(self, folder: Path, converter: PlainConverter | None = None) -> None:
+        (folder / "policies").mkdir(exist_ok=True)
+        (folder / "policies" / "p.yaml").write_text(
+            f'numbers:\n  - number: "{OURS}"\n    features: [fax_to_mail]\n    deliver_to: [alice@example.com]\n'
+        )
+        self.store = Store(f"sqlite:///{folder / 'faxrelay.db'}")
+        schema.upgrade(self.store.engine)
+        self.blobs = LocalBlobs(folder / "blobs")
+        self.line = ScriptedLine()
+        self.arrivals = Arrivals(
+            self.store, self.blobs, converter or PlainConverter(), self.line,  # type: ignore[arg-type]  # a stand-in
+            PolicyHolder(folder / "policies"), IdSource(), Clock(),
+        )  # fmt: skip
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the stage for the length of a block."""
+        task = asyncio.create_task(self.arrivals.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def ended(self) -> sa.Row[tuple[object, ...]]:
+        """Wait until the fax has left `receiving` and return its row."""
+        async with asyncio.timeout(10):
+            while True:
+                row = await self.store.read(lambda c: c.execute(sa.select(fax)).first())
+                if row is not None and row.state != "receiving":
+                    return row
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """An inbound stage with nothing in it."""
+    return Desk(tmp_path)
+
+
+async def test_a_fax_is_received_page_by_page_and_kept_as_tiff_and_pdf(desk: Desk) -> None:
+    """Lost otherwise: the main job, inbound."""
+    desk.line.proofs["in-1"] = proof(Cause.CONFIRMED, b"one", b"two")
+    async with desk.running():
+        for arrival in (
+            RINGS,
+            Negotiated("in-1", 14400, ecm=True, remote_ident="FAR END"),
+            PageConfirmed("in-1", 1, None),
+            PageConfirmed("in-1", 2, None),
+            Arrived("in-1", proof(Cause.CONFIRMED, b"one", b"two").result, Path("/nowhere")),  # type: ignore[arg-type]  # there is one
+        ):
+            desk.line.incoming.put_nowait(arrival)
+        row = await desk.ended()
+    assert (row.state, row.peer, row.remote_ident, row.pages, row.reason) == (
+        "received", CALLER, "FAR END", 2, "2 pages received",
+    )  # fmt: skip
+    assert row.settings["deliver_to"] == ["alice@example.com"]
+    kept = await desk.store.read(lambda c: c.execute(sa.select(document)).one())
+    assert desk.blobs.read(kept.blob) == b"one\ntwo"
+    assert desk.blobs.read(kept.pdf).startswith(b"%PDF")
+    assert desk.line.forgotten == ["in-1"]
+    kinds = [event.kind for event in await desk.store.read(faxes.history, row.id)]
+    assert kinds == ["fax.receiving", "fax.negotiated", "fax.page_confirmed", "fax.page_confirmed", "fax.received"]
+
+
+async def test_a_call_that_was_cut_delivers_what_was_confirmed_and_says_so(desk: Desk) -> None:
+    """Lost otherwise: a caller whose line drops on page five loses the four pages that we confirmed."""
+    desk.line.proofs["in-1"] = proof(Cause.LOST_CALL, b"one")
+    desk.line.left = [RINGS]
+    assert await desk.arrivals.recover() == 1
+    row = await desk.ended()
+    assert row.state == "received"
+    assert row.reason == "1 page received, then the call was cut: there may have been more pages"
+
+
+async def test_a_call_without_a_page_is_undeliverable_with_its_cause(desk: Desk) -> None:
+    """Lost otherwise: nobody learns that somebody tried to fax."""
+    desk.line.proofs["in-1"] = proof(Cause.NOT_FAX)
+    desk.line.left = [RINGS]
+    await desk.arrivals.recover()
+    row = await desk.ended()
+    assert (row.state, row.reason) == ("undeliverable", "no page was received: no fax machine answered")
+
+
+async def test_after_a_crash_a_call_is_recorded_once(desk: Desk) -> None:
+    """Lost otherwise: a restart in a call delivers the same fax twice, or leaves it 'receiving' for ever."""
+    desk.line.proofs["in-1"] = proof(Cause.LOST_CALL, b"one")
+    await desk.store.write(desk.arrivals._record, RINGS)
+    desk.line.left = [RINGS]
+    assert await desk.arrivals.recover() == 1
+    assert await desk.arrivals.recover() == 0
+    assert await desk.store.read(lambda c: c.execute(sa.select(sa.func.count()).select_from(fax)).scalar()) == 1
+
+
+async def test_a_fault_of_ours_keeps_the_journal_for_the_next_start(tmp_path: Path) -> None:
+    """Lost otherwise: a full disk at the wrong moment loses a fax that its sender saw confirmed."""
+    converter = PlainConverter()
+    desk = Desk(tmp_path, converter)
+    desk.line.proofs["in-1"] = proof(Cause.CONFIRMED, b"one")
+    desk.line.left = [RINGS]
+    real = converter.assemble
+
+    async def broken(*_: object) -> None:
+        raise Broken("the disk is full")
+
+    converter.assemble = broken  # type: ignore[method-assign, assignment]  # the fault
+    await desk.arrivals.recover()
+    assert desk.line.forgotten == []
+    converter.assemble = real  # type: ignore[method-assign]  # mended
+    assert await desk.arrivals.recover() == 1
+    assert (await desk.ended()).state == "received"
