@@ -1,0 +1,171 @@
+"""The rows of the outbox: deliveries and their targets, written inside a caller's transaction.
+
+A received fax becomes ``delivered`` or ``undeliverable`` here, in the transaction that ends the delivery which
+decides it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from relay.errors import NotFound
+from relay.fax import Inbound
+from relay.outbox.lane import RECEIVED_FAX, Delivered, Outcome, Post, State, Verdict
+from relay.store import faxes, queue
+from relay.store.engine import Topic, announce
+from relay.store.tables import delivery, event, target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from relay.ids import IdSource
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """How a lane stands.
+
+    ``oldest``: when the oldest delivery that is due was made; ``suspended``: targets that are held.
+    """
+
+    lane: str
+    due: int
+    oldest: float | None
+    failed: int
+    suspended: int
+
+
+def post(
+    connection: sa.Connection, ids: IdSource, lane: str, fax_id: int, event_id: int, posts: Iterable[Post], now: float
+) -> None:
+    """Write deliveries that are due at once."""
+    for one in posts:
+        connection.execute(
+            delivery.insert().values(
+                id=ids(), lane=lane, target=one.target, order_key=one.order_key, kind=one.kind,
+                fax_id=fax_id, event_id=event_id, payload=dict(one.payload), state=State.DUE.value, not_before=now,
+                created_at=now,
+            )
+        )  # fmt: skip
+        announce(connection, Topic.OUTBOX)
+
+
+def conclude(connection: sa.Connection, ids: IdSource, claim: queue.Claim, verdict: Verdict, now: float) -> None:
+    """Write what an attempt came to; raises :class:`relay.errors.LostClaim`, and writes nothing, where it is not ours."""
+    ended = verdict.state is not State.DUE
+    queue.keep(
+        connection, delivery, claim, state=verdict.state.value, answer=verdict.answer, not_before=now + verdict.pause,
+        ended_at=now if ended else None,
+    )  # fmt: skip
+    if ended:
+        announce(connection, Topic.OUTBOX)  # its younger brothers of the same order key may go now
+        if claim.row.kind == RECEIVED_FAX:
+            settle(connection, ids, claim.row.fax_id, now)
+
+
+def count(connection: sa.Connection, lane: str, name: str, outcome: Outcome, limit: int, now: float) -> bool:
+    """Count a target's failures in a row; suspend it at ``limit`` and return whether that happened now."""
+    here = sa.and_(target.c.lane == lane, target.c.name == name)
+    if isinstance(outcome, Delivered):
+        connection.execute(target.update().where(here, target.c.failures > 0).values(failures=0))
+        return False
+    changed = target.update().where(here).values(failures=target.c.failures + 1)
+    if connection.execute(changed).rowcount == 0:
+        try:
+            with connection.begin_nested():
+                connection.execute(target.insert().values(lane=lane, name=name, failures=1))
+        except sa.exc.IntegrityError:  # another node has just made the row
+            connection.execute(changed)
+    suspend = target.update().where(here, target.c.failures >= limit, target.c.suspended_at.is_(None))
+    return connection.execute(suspend.values(suspended_at=now, suspended_why=outcome.reason)).rowcount == 1
+
+
+def suspended(lane: str) -> sa.Select[tuple[str]]:
+    """Select the names of the lane's targets whose deliveries are held."""
+    return sa.select(target.c.name).where(target.c.lane == lane, target.c.suspended_at.is_not(None))
+
+
+def resume(connection: sa.Connection, lane: str, name: str, now: float) -> int:
+    """Let a suspended target's deliveries go, the oldest first; return how many were held. Raises :class:`NotFound`."""
+    here = sa.and_(target.c.lane == lane, target.c.name == name, target.c.suspended_at.is_not(None))
+    values = {"failures": 0, "suspended_at": None, "suspended_why": None}
+    if connection.execute(target.update().where(here).values(values)).rowcount == 0:
+        raise NotFound(f"{lane} to {name} is not suspended")
+    held = sa.and_(delivery.c.lane == lane, delivery.c.target == name, delivery.c.state == State.DUE.value)
+    released = connection.execute(delivery.update().where(held).values(not_before=now)).rowcount
+    announce(connection, Topic.OUTBOX)
+    return released
+
+
+def replay(connection: sa.Connection, ids: IdSource, delivery_id: int, now: float) -> int:
+    """Deliver again what has ended, as a new delivery with the same payload; return its id. Raises :class:`NotFound`.
+
+    It belongs to no event: an event is delivered once, a replay is a person's wish.
+    """
+    ended = sa.select(delivery).where(delivery.c.id == delivery_id, delivery.c.state != State.DUE.value)
+    row = connection.execute(ended).first()
+    if row is None:
+        raise NotFound(f"there is no delivery {delivery_id} that has ended")
+    new = ids()
+    connection.execute(
+        delivery.insert().values(
+            id=new, lane=row.lane, target=row.target, order_key=row.order_key, kind=row.kind, fax_id=row.fax_id,
+            payload=row.payload, state=State.DUE.value, not_before=now, created_at=now,
+        )
+    )  # fmt: skip
+    announce(connection, Topic.OUTBOX)
+    return new
+
+
+def settle(connection: sa.Connection, ids: IdSource, fax_id: int, now: float) -> None:
+    """Move a received fax on: one mailbox took it, or none is left that might."""
+    row = faxes.get(connection, fax_id, lock=True)
+    if row.state != Inbound.RECEIVED.value:
+        return
+    query = sa.select(delivery.c.state, delivery.c.target, delivery.c.answer).order_by(delivery.c.id)
+    posts = list(connection.execute(query.where(delivery.c.fax_id == fax_id, delivery.c.kind == RECEIVED_FAX)))
+    taken = [one.target for one in posts if one.state == State.DONE.value]
+    if taken:
+        faxes.move(connection, ids, fax_id, Inbound.DELIVERED, at=now, reason=f"mailed to {taken[0]}")
+    elif not posts:
+        reason = f"no mailbox is named for {row.number} (deliver_to); its pages stay in the store"
+        faxes.move(connection, ids, fax_id, Inbound.UNDELIVERABLE, at=now, reason=reason)
+    elif all(one.state == State.FAILED.value for one in posts):
+        reason = f"no mailbox took it; {posts[-1].target} was answered: {posts[-1].answer}"
+        faxes.move(connection, ids, fax_id, Inbound.UNDELIVERABLE, at=now, reason=reason)
+
+
+def states(connection: sa.Connection) -> list[LaneState]:
+    """Return how each lane stands, for metrics and health."""
+    due, failed = delivery.c.state == State.DUE.value, delivery.c.state == State.FAILED.value
+    waiting = {
+        lane: (count, oldest)
+        for lane, count, oldest in connection.execute(
+            sa.select(delivery.c.lane, sa.func.count(), sa.func.min(delivery.c.created_at))
+            .where(due)
+            .group_by(delivery.c.lane)
+        )
+    }
+    lost = _by_lane(connection, sa.select(delivery.c.lane, sa.func.count()).where(failed).group_by(delivery.c.lane))
+    held = _by_lane(
+        connection,
+        sa.select(target.c.lane, sa.func.count()).where(target.c.suspended_at.is_not(None)).group_by(target.c.lane),
+    )
+    return [
+        LaneState(lane, *waiting.get(lane, (0, None)), lost.get(lane, 0), held.get(lane, 0))
+        for lane in sorted(waiting.keys() | lost.keys() | held.keys())
+    ]
+
+
+def oldest_unrouted(connection: sa.Connection) -> tuple[int, float | None]:
+    """Return how many events have no deliveries yet, and when the oldest of them happened."""
+    query = sa.select(sa.func.count(), sa.func.min(event.c.at)).where(event.c.routed.is_(sa.false()))
+    count, oldest = connection.execute(query).one()
+    return count, oldest
+
+
+def _by_lane(connection: sa.Connection, query: sa.Select[Any]) -> dict[str, int]:
+    return {lane: count for lane, count in connection.execute(query)}  # noqa: C416  rows are not tuples to a type checker
