@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import secrets
 import signal
 import time
@@ -20,19 +21,32 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from policies import Feature, Proof
+from converters import Converter
+from policies import Feature, Proof, Reach
+from relay import control
+from relay.confine import Confinement
 from relay.ids import IdSource
+from relay.inbound.arrival import Arrivals
+from relay.intake.desk import Desk
+from relay.intake.message import MailReader
+from relay.intake.smtp import SmtpServer
 from relay.operations import Operations
+from relay.outbound.dial import Dialling
+from relay.outbound.prepare import Preparing
+from relay.outbound.recovery import Conclusion, recover
 from relay.policy import PolicyHolder, first_folder
-from relay.store import schema
+from relay.roles import EVERYTHING, Role
+from relay.store import queue, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
+from transport.client import ProcessLine
+from transport.seam import NumberTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
-    from policies import Policy
+    from policies import Pattern, Policy
     from relay.settings import Settings
 
 log = structlog.get_logger()
@@ -43,7 +57,7 @@ class Addresses:
     """Where the service listens; ``first``: a sender and a recipient that the policy lets through, for a first mail."""
 
     smtp: tuple[tuple[str, int], ...]
-    web: tuple[str, int]
+    web: tuple[str, int] | None
     first: tuple[str, str] | None
 
 
@@ -86,24 +100,117 @@ def offline(settings: Settings) -> Iterator[Operations]:
         yield house.operations
 
 
-async def serve(settings: Settings, ready: Callable[[Addresses], None]) -> None:
-    """Run the service until SIGTERM or SIGINT; ``ready`` is called once it listens."""
+async def serve(settings: Settings, ready: Callable[[Addresses], None], roles: frozenset[Role] = EVERYTHING) -> None:
+    """Run the service until SIGTERM or SIGINT, or until a stage fails; ``ready`` is called once it listens."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     with open_house(settings) as house:
         async with contextlib.AsyncExitStack() as stack:
-            addresses = await _start(house, stack, stop)
+            service = Service(house, stack, roles, stop)
+            addresses = await service.start()
             _write_ready(settings.data / "ready.json", addresses)
             ready(addresses)
             await stop.wait()
             log.info("stopping")
+    if service.failed is not None:
+        raise service.failed
 
 
-async def _start(house: House, stack: contextlib.AsyncExitStack, stop: asyncio.Event) -> Addresses:
-    """Build and start everything in order; the stack ends it in the reverse order."""
-    raise RuntimeError
+class Service:
+    """One running service: its parts in the order in which they start. What is entered last is left first."""
+
+    def __init__(
+        self, house: House, stack: contextlib.AsyncExitStack, roles: frozenset[Role], stop: asyncio.Event
+    ) -> None:
+        self.failed: BaseException | None = None
+        self._house = house
+        self._stack = stack
+        self._roles = roles
+        self._stop = stop
+        self._settings = house.settings
+        self._lease = queue.Lease(node_name(house.settings.data))
+        self._spread = random.SystemRandom()
+        self._converter = Converter(self._confinement("converters.worker"))
+
+    async def start(self) -> Addresses:
+        """Start everything; when this returns, the doors are open."""
+        house = self._house
+        await house.store.write(queue.release_leases, self._lease.owner)
+        if Role.LINES in self._roles and self._settings.lines.simulated.enabled:
+            await self._start_line()
+        if Role.PREPARE in self._roles:
+            self._run(
+                Preparing(house.store, house.blobs, self._converter, house.ids, house.clock, lease=self._lease).run()
+            )
+        self._run(house.policy.watch())
+        control_socket = await control.serve(self._settings.data / "control.sock", house.operations)
+        self._stack.push_async_callback(_close, control_socket)
+        smtp = await self._start_smtp() if Role.SMTP in self._roles else ()
+        return Addresses(smtp, None, first_mail(house.policy.current))
+
+    async def _start_line(self) -> None:
+        """Bring the line up, conclude what a predecessor left on it, and let it work."""
+        house = self._house
+        line = ProcessLine()
+        self._stack.push_async_callback(line.close)
+        await line.start()
+        conclusion = Conclusion(house.store, house.ids, house.clock, self._spread)
+        arrivals = Arrivals(house.store, house.blobs, self._converter, line, house.policy, house.ids, house.clock)
+        dialling = Dialling(
+            house.store, house.blobs, self._converter, line, conclusion, house.ids, house.clock, lease=self._lease
+        )
+        await recover(house.store, line, conclusion, self._lease.owner)
+        await arrivals.recover()
+        await line.publish(NumberTable(house.policy.answered_numbers()))
+        self._run(arrivals.run())
+        self._run(dialling.run())
+
+    async def _start_smtp(self) -> tuple[tuple[str, int], ...]:
+        house, settings = self._house, self._settings.smtp
+        reader = MailReader(self._confinement("relay.intake.mime_worker"), message_bytes=settings.message_bytes)
+        self._stack.push_async_callback(reader.close)
+        desk = Desk(
+            house.store,
+            house.blobs,
+            reader,
+            house.policy,
+            house.ids,
+            house.clock,
+            attachment_bytes=settings.attachment_bytes,
+        )
+        server = SmtpServer(settings, desk, house.blobs)
+        await server.start()
+        self._stack.push_async_callback(server.close)
+        return tuple(zip((listener.address for listener in settings.listeners), server.ports, strict=True))
+
+    def _confinement(self, *preload: str) -> Confinement:
+        confinement = Confinement(self._settings.confinement, preload)
+        self._stack.push_async_callback(confinement.close)
+        return confinement
+
+    def _run(self, stage: Coroutine[None, None, None]) -> None:
+        """Run a stage for as long as the service runs. One that fails ends the service, whose next start recovers."""
+        task = asyncio.create_task(stage)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            if not done.cancelled():
+                self.failed = done.exception() or RuntimeError("a stage of the service ended by itself")
+                log.critical("a stage failed", exc_info=self.failed)
+                self._stop.set()
+
+        task.add_done_callback(ended)
+        self._stack.push_async_callback(_cancel, task)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
 
 
 def node_name(data: Path) -> str:
@@ -134,8 +241,19 @@ def first_mail(policy: Policy) -> tuple[str, str] | None:
         for rule in rules:
             others = [number for number in receiving if number != rule.number] or receiving
             if rule.proof is Proof.NONE and domain and others:
-                return rule.pattern.example, f"{others[0]}@{domain}"
+                return _somebody(rule.pattern), f"{others[0]}@{domain}"
     return None
+
+
+def _somebody(pattern: Pattern) -> str:
+    """Return an address that a rule names."""
+    match pattern.reach:
+        case Reach.ADDRESS:
+            return pattern.subject
+        case Reach.DOMAIN:
+            return f"user@{pattern.subject}"
+        case Reach.SUBDOMAINS:
+            return f"user@mail.{pattern.subject}"
 
 
 def _write_ready(file: Path, addresses: Addresses) -> None:

@@ -11,6 +11,7 @@ import click
 from policies import PolicyErrors
 from relay.cli.session import REFUSED, config_option, settings_of, stop
 from relay.errors import RelayError
+from relay.roles import EVERYTHING, Role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
+@click.option(
+    "--roles",
+    metavar="ROLE,...",
+    help=f"Only these parts of the service: {', '.join(role.value for role in Role)}. Default: all.",
+)
 @click.pass_context
-def serve(context: click.Context, config: Path | None) -> None:
+def serve(context: click.Context, config: Path | None, roles: str | None) -> None:
     """Run the relay. With no configuration at all: everything on this machine, no telephone line needed."""
     settings = settings_of(context, config)
     from relay import log
@@ -30,26 +36,36 @@ def serve(context: click.Context, config: Path | None) -> None:
 
     log.configure(settings.log)
     try:
-        asyncio.run(run(settings, lambda addresses: _welcome(settings, addresses)))
+        asyncio.run(run(settings, lambda addresses: _welcome(settings, addresses), _roles(roles)))
     except (RelayError, PolicyErrors, OSError) as error:
         stop(str(error), REFUSED)
 
 
+def _roles(written: str | None) -> frozenset[Role]:
+    if written is None:
+        return EVERYTHING
+    try:
+        return frozenset(Role(name.strip()) for name in written.split(","))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--roles") from error
+
+
 def _welcome(settings: Settings, addresses: Addresses) -> None:
     """Say where everything is, and how the first mail is sent."""
-    host, port = addresses.smtp[0] if addresses.smtp else ("", 0)
     lines = [
         f"faxrelay is up. Data: {settings.data}   Policies: {settings.policy_folder}",
         *(f"  SMTP    {address}:{at}" for address, at in addresses.smtp),
-        f"  health  http://{addresses.web[0]}:{addresses.web[1]}/health",
     ]
+    if addresses.web is not None:
+        lines.append(f"  health  http://{addresses.web[0]}:{addresses.web[1]}/health")
     if settings.lines.simulated.enabled:
         lines.append(
             "  line    SIMULATED telephone network: no call leaves this machine (docs/simulated.md lists its numbers)"
         )
     if settings.mail.smarthost is None:
         lines.append(f"  mail    outgoing mail is kept in {settings.maildir}")
-    if addresses.first is not None:
+    if addresses.first is not None and addresses.smtp:
+        host, port = addresses.smtp[0]
         sender, recipient = addresses.first
         lines += [
             "Send the first fax:",

@@ -1,0 +1,161 @@
+"""Mail acceptance beside Postfix: messages per second with 20 sessions, both durable, in turn on the same disk.
+
+The load is Postfix's own ``smtp-source`` with a real mail: multipart, a one-page PDF of 4 KB or of 100 KB. Postfix queues and
+discards; the relay parses the mail in a confined child, asks the policy, keeps the document and commits its rows before each 250.
+The ``slow disk`` rows add 5 ms to each fsync and fdatasync of both (strace's injection), since a fast disk flatters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from postfix import postfix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SESSIONS = 20
+RECIPIENT = "+97237654321@fax.example.com"
+SLOW = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]
+SLOW += ["-e", "inject=fsync,fdatasync:delay_exit=5000"]
+POLICY = """\
+domains:
+  - name: fax.example.com
+numbers:
+  - number: "+97231234567"
+    deliver_to: [alice@example.com]
+    senders: [{match: "@example.com", proof: none}]
+"""
+SETTINGS = """\
+data: data
+smtp:
+  listeners: [{port: 0}]
+web: {port: 0}
+log: {level: error}
+"""
+
+
+def pdf(size: int) -> bytes:
+    """Return a one-page PDF of about ``size`` bytes: a line of text and an image of noise that does not compress."""
+    noise = bytes((index * 2654435761 >> 13) & 0xFF for index in range(max(size - 900, 64)))
+    content = b"BT /F1 12 Tf 72 760 Td (Offer 4711) Tj ET q 200 0 0 200 72 400 cm /I Do Q"
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>/XObject<</I 6 0 R>>>>>>",
+        b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        b"<</Type/XObject/Subtype/Image/Width %d/Height 1/ColorSpace/DeviceGray/BitsPerComponent 8/Length %d>>stream\n%s\nendstream"
+        % (len(noise), len(noise), noise),
+    ]
+    whole, places = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(whole))
+        whole += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    end = b"trailer\n<</Size 7/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % len(whole)
+    return whole + b"xref\n0 7\n0000000000 65535 f \n" + table + end
+
+
+def mail(size: int) -> str:
+    """Return a mail of about ``size`` bytes without a Message-ID: each copy is a mail of its own."""
+    document = base64.encodebytes(pdf(int(size * 0.73) - 400)).decode()
+    return (
+        f"From: user@example.com\nTo: {RECIPIENT}\nSubject: Offer 4711\nMIME-Version: 1.0\n"
+        'Content-Type: multipart/mixed; boundary="b"\n\n--b\nContent-Type: text/plain\n\nPlease find the offer attached.\n'
+        '--b\nContent-Type: application/pdf\nContent-Disposition: attachment; filename="offer.pdf"\n'
+        f"Content-Transfer-Encoding: base64\n\n{document}\n--b--\n"
+    )
+
+
+@contextmanager
+def relay(*, slow: bool) -> Iterator[tuple[str, int]]:
+    """Run the relay's door alone (the stages behind it belong to other nodes) and give its address."""
+    folder = Path(tempfile.mkdtemp(prefix="fr-bench-"))
+    (folder / "data" / "policies").mkdir(parents=True)
+    (folder / "data" / "policies" / "bench.yaml").write_text(POLICY)
+    (folder / "faxrelay.yaml").write_text(SETTINGS)
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "relay",
+        "--config",
+        str(folder / "faxrelay.yaml"),
+        "serve",
+        "--roles",
+        "smtp",
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([*(SLOW if slow else []), *command], stdout=log, stderr=log)
+    try:
+        ready = folder / "data" / "ready.json"
+        for _ in range(300):
+            if ready.exists():
+                break
+            time.sleep(0.1)
+        else:
+            raise SystemExit((folder / "log").read_text())
+        found = json.loads(ready.read_text())
+        yield "127.0.0.1", found["smtp"][0][1]
+        subprocess.run(["kill", "-TERM", str(found["pid"])], check=False)
+        process.wait(30)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def rate(address: tuple[str, int], message: Path, count: int) -> float:
+    """Return messages per second of ``count`` mails in 20 sessions; every one must be taken."""
+    host, port = address
+    command = ["smtp-source", "-s", str(SESSIONS), "-m", str(count), "-f", "user@example.com", "-t", RECIPIENT]
+    started = time.perf_counter()
+    done = subprocess.run([*command, "-F", str(message), f"{host}:{port}"], capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode != 0:
+        raise SystemExit(f"smtp-source: {done.stderr}")
+    return count / seconds
+
+
+def rows(counts: dict[int, int], rounds: int) -> list[tuple[str, ...]]:
+    """Return the table's rows: the median of each, and the median of the rounds' ratios."""
+    found = []
+    for slow in (False, True):
+        with postfix(SLOW if slow else None) as theirs, relay(slow=slow) as ours:
+            for size, count in counts.items():
+                with tempfile.NamedTemporaryFile("w", suffix=".eml") as file:
+                    file.write(mail(size))
+                    file.flush()
+                    for address in (ours, theirs):
+                        rate(address, Path(file.name), SESSIONS)
+                    pairs = [
+                        (rate(ours, Path(file.name), count), rate(theirs, Path(file.name), count))
+                        for _ in range(rounds)
+                    ]
+                ours_rate, theirs_rate = (statistics.median(column) for column in zip(*pairs, strict=True))
+                ratio = statistics.median(one / other for one, other in pairs)
+                disk = "sync + 5 ms" if slow else "as it is"
+                found.append((f"{size // 1024} KB", disk, f"{ours_rate:.0f}", f"{theirs_rate:.0f}", f"{ratio:.2f}"))
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--messages", type=int, default=600)
+    options = parser.parse_args()
+    for row in rows({4 * 1024: options.messages, 100 * 1024: options.messages // 2}, options.rounds):
+        print(" | ".join(row))
