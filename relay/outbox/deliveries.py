@@ -54,7 +54,7 @@ def post(
 
 
 def conclude(connection: sa.Connection, ids: IdSource, claim: queue.Claim, verdict: Verdict, now: float) -> None:
-    """Write what an attempt came to; raises :class:`relay.errors.LostClaim`, and writes nothing, where it is not ours."""
+    """Write what an attempt came to; raises :class:`relay.errors.LostClaim` where the row is no longer ours."""
     ended = verdict.state is not State.DUE
     queue.keep(
         connection, delivery, claim, state=verdict.state.value, answer=verdict.answer, not_before=now + verdict.pause,

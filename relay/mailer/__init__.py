@@ -1,0 +1,1 @@
+"""Mail out, the outbox's mail lane: receipts for senders, received faxes for mailboxes."""

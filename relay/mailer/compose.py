@@ -1,0 +1,141 @@
+"""The mails themselves: text and HTML from templates, what is attached, and the headers of automatic mail.
+
+RFC 5322 (message), RFC 2387 and 2392 (the picture that the HTML shows), RFC 3834 (automatic answers:
+``Auto-Submitted``, null return path, threads), RFC 3458 (``Message-Context``). Invariants: the Message-ID is that of
+the delivery, so that a repeat is recognisable; every mail carries the loop mark that the relay's own intake refuses;
+no value from outside reaches a header but as one line of text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Final
+
+from relay.mailer import writing
+from relay.mailer.letter import MAIL, MAIL_UTF8, Letter
+
+if TYPE_CHECKING:
+    from relay.mailer.language import Language
+    from relay.mailer.receipt import Receipt
+    from relay.mailer.received import ReceivedFax
+
+LOOP_MARK: Final = "X-Faxrelay-Loop"
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>", re.ASCII)
+_SUBJECT = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the relay's mail is from: an address, and the name beside it."""
+
+    address: str
+    name: str
+
+    @property
+    def domain(self) -> str:
+        """The domain of the address."""
+        return self.address.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Whom a mail is for, and its delivery: the id that names it, and when it was made (seconds since 1970)."""
+
+    to: str
+    delivery: int
+    made_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """The message that a receipt answers: its Message-ID and References as they were written, or empty."""
+
+    message_id: str = ""
+    references: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A link that does something once: ``until`` is its end, ready to read."""
+
+    url: str
+    until: str
+
+
+def receipt_letter(
+    receipt: Receipt,
+    language: Language,
+    identity: Identity,
+    envelope: Envelope,
+    *,
+    thread: Thread,
+    pdf: bytes | None,
+    resend: Invitation | None,
+) -> Letter:
+    """Return a receipt's mail. Without ``pdf`` it says that there is none."""
+    simulated = "[SIMULATED] " if receipt.simulated else ""
+    asked = f": {receipt.subject}" if receipt.subject else ""
+    message = _message(identity, envelope, f"{simulated}{receipt.title}{asked}")
+    message["Auto-Submitted"] = "auto-replied"
+    _join(message, thread)
+    values = {"receipt": receipt, "pdf": pdf is not None, "resend": resend}
+    message.set_content(language.render("receipt.txt", **values))
+    message.add_alternative(language.render("receipt.html", **values), subtype="html")
+    if pdf is not None:
+        message.add_attachment(pdf, "application", "pdf", filename=f"receipt_{receipt.fax_id}.pdf")
+    return _letter(message, envelope, sender="")
+
+
+def received_letter(
+    fax: ReceivedFax,
+    language: Language,
+    identity: Identity,
+    envelope: Envelope,
+    *,
+    pdf: bytes | None,
+    thumbnail: bytes | None = None,
+) -> Letter:
+    """Return the mail of a received fax with its PDF, or, without one, of a call that brought no page."""
+    message = _message(identity, envelope, fax.title)
+    message["Auto-Submitted"] = "auto-generated"
+    message["Message-Context"] = "fax-message"
+    picture = f"page1.{envelope.delivery}@{identity.domain}"
+    message.set_content(language.render("received.txt", fax=fax))
+    page = language.render("received.html", fax=fax, thumbnail=picture if thumbnail else "")
+    message.add_alternative(page, subtype="html")
+    if thumbnail is not None:
+        html = message.get_payload()[1]  # type: ignore[index]  # the alternative that was just added
+        html.add_related(thumbnail, "image", "png", cid=f"<{picture}>", filename="page1.png", disposition="inline")  # type: ignore[union-attr]
+    if pdf is not None:
+        message.add_attachment(pdf, "application", "pdf", filename=fax.file_name)
+    return _letter(message, envelope, sender=identity.address)
+
+
+def _message(identity: Identity, envelope: Envelope, subject: str) -> EmailMessage:
+    """Return a message with the headers that every mail of ours has."""
+    message = EmailMessage(MAIL if (identity.address + envelope.to).isascii() else MAIL_UTF8)
+    message["From"] = Address(writing.one_line(identity.name), addr_spec=identity.address)
+    message["To"] = Address(addr_spec=envelope.to)
+    message["Subject"] = writing.one_line(subject, _SUBJECT)
+    message["Date"] = datetime.fromtimestamp(envelope.made_at, UTC)
+    message["Message-ID"] = f"<{envelope.delivery}@{identity.domain}>"
+    message[LOOP_MARK] = str(envelope.delivery)
+    message["X-Auto-Response-Suppress"] = "All"
+    return message
+
+
+def _join(message: EmailMessage, thread: Thread) -> None:
+    """Put an answer under the message that it answers (RFC 5322 section 3.6.4)."""
+    if not _MESSAGE_ID.fullmatch(thread.message_id):
+        return
+    message["In-Reply-To"] = thread.message_id
+    known = _MESSAGE_ID.findall(thread.references)
+    message["References"] = " ".join(dict.fromkeys([*known, thread.message_id]))
+
+
+def _letter(message: EmailMessage, envelope: Envelope, *, sender: str) -> Letter:
+    return Letter(f"{envelope.delivery}", sender, envelope.to, message)

@@ -1,0 +1,131 @@
+"""The outbox's mail lane: which events are mailed to whom, and how one delivery becomes a letter.
+
+A fax that we sent and that has ended: one receipt for its sender, where the sender is known and may be written to
+(RFC 3834 section 2). A fax that we received: a mail to each mailbox of its number. A mail that is refused ends there:
+it is never answered by another mail.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from relay.fax import Direction, Inbound, Outbound, state, terminal
+from relay.mailer import record as records
+from relay.mailer import writing
+from relay.mailer.compose import Envelope, Identity, Invitation, Thread, receipt_letter, received_letter
+from relay.mailer.receipt import Status, receipt
+from relay.mailer.received import received_fax
+from relay.outbox import RECEIVED_FAX, Outcome, Patience, Post
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import tzinfo
+
+    import sqlalchemy as sa
+
+    from relay.mailer.enclosures import Enclosures
+    from relay.mailer.language import Languages
+    from relay.mailer.letter import Carrier, Letter
+    from relay.mailer.record import Record
+    from relay.store.engine import Store
+    from relay.store.queue import Claim
+
+RECEIPT: Final = "receipt"
+MISSED_FAX: Final = "missed_fax"
+
+#: Whose sender may want it sent again.
+_RESENDABLE = frozenset({Status.FAILED, Status.UNCERTAIN})
+
+
+class MailLane:
+    """Mails receipts and received faxes.
+
+    ``resend_link``: gives the URL that sends a fax again, and when it ends, for a fax id and the time at which it is
+    given out. A mailbox is never suspended: each mail is tried for three days and then fails with the server's words.
+    """
+
+    name = "mail"
+
+    def __init__(
+        self,
+        store: Store,
+        carrier: Carrier,
+        enclosures: Enclosures,
+        languages: Languages,
+        identity: Identity,
+        resend_link: Callable[[int, float], tuple[str, float]],
+        *,
+        zone: tzinfo,
+        patience: Patience | None = None,
+    ) -> None:
+        self.patience = patience or Patience()
+        self._store = store
+        self._carrier = carrier
+        self._enclosures = enclosures
+        self._languages = languages
+        self._identity = identity
+        self._resend_link = resend_link
+        self._zone = zone
+
+    def routes(self, event: sa.Row[Any], fax: sa.Row[Any], submission: sa.Row[Any] | None) -> list[Post]:
+        """Return the mails that an event asks for."""
+        if event.after is None:
+            return []
+        direction = Direction(fax.direction)
+        after = state(direction, event.after)
+        if isinstance(after, Outbound):
+            wanted = terminal(after) and submission is not None and submission.answerable and submission.sender
+            return [_post(fax.id, RECEIPT, submission.sender)] if wanted and submission is not None else []
+        if after is Inbound.RECEIVED:
+            kind = RECEIVED_FAX
+        elif after is Inbound.UNDELIVERABLE and event.before == Inbound.RECEIVING.value:
+            kind = MISSED_FAX
+        else:
+            return []
+        return [_post(fax.id, kind, address) for address in dict.fromkeys(fax.settings.get("deliver_to", ()))]
+
+    async def deliver(self, claim: Claim) -> Outcome:
+        """Compose the mail of one delivery and hand it over."""
+        record = await self._store.read(records.read, claim.row.fax_id)
+        envelope = Envelope(claim.row.target, claim.id, claim.row.created_at)
+        letter = await (
+            self._receipt(record, envelope) if claim.row.kind == RECEIPT else self._received(record, envelope)
+        )
+        return await self._carrier.send(letter)
+
+    async def _receipt(self, record: Record, envelope: Envelope) -> Letter:
+        language = self._languages.get(record.fax.settings.get("language", "en"))
+        told = receipt(record, language, self._zone)
+        asked = record.submission
+        return receipt_letter(
+            told,
+            language,
+            self._identity,
+            envelope,
+            thread=Thread(asked.message_id or "", asked.thread) if asked is not None else Thread(),
+            pdf=await self._enclosures.receipt_pdf(told, record),
+            resend=self._invitation(record, told.status, envelope.made_at),
+        )
+
+    async def _received(self, record: Record, envelope: Envelope) -> Letter:
+        language = self._languages.get(record.fax.settings.get("language", "en"))
+        told = received_fax(record, language, self._zone)
+        return received_letter(
+            told,
+            language,
+            self._identity,
+            envelope,
+            pdf=await self._enclosures.fax_pdf(record) if told.pages else None,
+            thumbnail=await self._enclosures.thumbnail(record) if told.pages else None,
+        )
+
+    def _invitation(self, record: Record, status: Status, at: float) -> Invitation | None:
+        """Return a link to send it again, where there is something to send."""
+        if status not in _RESENDABLE or record.document is None or record.document.blob is None:
+            return None
+        url, until = self._resend_link(record.fax.id, at)
+        return Invitation(url, writing.moment(until, self._zone))
+
+
+def _post(fax_id: int, kind: str, address: str) -> Post:
+    return Post(address, kind, f"{fax_id}:{address}")

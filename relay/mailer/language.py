@@ -1,0 +1,88 @@
+"""The words of a language: a folder ``templates/mail/LANGUAGE`` with its sentences and its mails.
+
+English stands in for a language that has no folder. Values are filled into sentences as text, never read as a format.
+HTML is escaped by its template; a name that a template does not know is an error and not an empty place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+import jinja2
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from transport.seam import Cause
+
+ENGLISH: Final = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class CauseWords:
+    """How a call ended: ``outcome`` for a table, ``sentence`` for whoever waits for the fax, ``advice``: or nothing."""
+
+    outcome: str
+    sentence: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language's words."""
+
+    name: str
+    sentences: Mapping[str, str]
+    causes: Mapping[str, CauseWords]
+    environment: jinja2.Environment
+
+    def say(self, key: str, **values: object) -> str:
+        """Return a sentence with its values."""
+        return self.sentences[key].format(**values)
+
+    def count(self, key: str, count: int, **values: object) -> str:
+        """Return the sentence for this many: ``KEY_one`` or ``KEY_other``."""
+        return self.say(f"{key}_{'one' if count == 1 else 'other'}", count=count, **values)
+
+    def cause(self, cause: Cause) -> CauseWords:
+        """Return how a cause is told."""
+        return self.causes[cause.value]
+
+    def render(self, template: str, **values: Any) -> str:
+        """Return a template of this language, filled in."""
+        return self.environment.get_template(f"{self.name}/{template}").render(**values)
+
+
+class Languages:
+    """The languages that there are."""
+
+    @cached_property
+    def _environment(self) -> jinja2.Environment:
+        return jinja2.Environment(
+            loader=jinja2.PackageLoader("templates", "mail"),
+            autoescape=jinja2.select_autoescape(["html"]),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    @cached_property
+    def _known(self) -> dict[str, Language]:
+        folder = resources.files("templates") / "mail"
+        return {
+            entry.name: self._read(entry.name) for entry in folder.iterdir() if (entry / "sentences.yaml").is_file()
+        }
+
+    def get(self, name: str) -> Language:
+        """Return the language, or English."""
+        return self._known.get(name, self._known[ENGLISH])
+
+    def _read(self, name: str) -> Language:
+        text = (resources.files("templates") / "mail" / name / "sentences.yaml").read_text(encoding="utf-8")
+        words = yaml.safe_load(text)
+        causes = {cause: CauseWords(**told) for cause, told in words.pop("causes").items()}
+        return Language(name, words, causes, self._environment)
