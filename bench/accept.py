@@ -1,8 +1,9 @@
 """Mail acceptance beside Postfix: messages per second with 20 sessions, both durable, in turn on the same disk.
 
-The load is Postfix's own ``smtp-source`` with a real mail: multipart, a one-page PDF of 4 KB or of 100 KB. Postfix queues and
-discards; the relay parses the mail in a confined child, asks the policy, keeps the document and commits its rows before each 250.
-The ``slow disk`` rows add 5 ms to each fsync and fdatasync of both (strace's injection), since a fast disk flatters.
+The load is Postfix's own ``smtp-source`` with a real mail: multipart, a one-page PDF of 4 KB or of 100 KB. Postfix
+queues and discards; the relay parses the mail in a confined child, asks the policy, keeps the document and commits
+its rows before each 250. The ``slow disk`` rows add 5 ms to each fsync and fdatasync of both (strace's injection),
+since a fast disk flatters.
 """
 
 from __future__ import annotations
@@ -54,11 +55,12 @@ def pdf(size: int) -> bytes:
     objects = [
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>/XObject<</I 6 0 R>>>>>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R"
+        b"/Resources<</Font<</F1 5 0 R>>/XObject<</I 6 0 R>>>>>>",
         b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
         b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
-        b"<</Type/XObject/Subtype/Image/Width %d/Height 1/ColorSpace/DeviceGray/BitsPerComponent 8/Length %d>>stream\n%s\nendstream"
-        % (len(noise), len(noise), noise),
+        b"<</Type/XObject/Subtype/Image/Width %d/Height 1/ColorSpace/DeviceGray/BitsPerComponent 8/Length %d>>"
+        b"stream\n%s\nendstream" % (len(noise), len(noise), noise),
     ]
     whole, places = b"%PDF-1.4\n", []
     for number, body in enumerate(objects, 1):
@@ -74,7 +76,8 @@ def mail(size: int) -> str:
     document = base64.encodebytes(pdf(int(size * 0.73) - 400)).decode()
     return (
         f"From: user@example.com\nTo: {RECIPIENT}\nSubject: Offer 4711\nMIME-Version: 1.0\n"
-        'Content-Type: multipart/mixed; boundary="b"\n\n--b\nContent-Type: text/plain\n\nPlease find the offer attached.\n'
+        'Content-Type: multipart/mixed; boundary="b"\n\n--b\n'
+        "Content-Type: text/plain\n\nPlease find the offer attached.\n"
         '--b\nContent-Type: application/pdf\nContent-Disposition: attachment; filename="offer.pdf"\n'
         f"Content-Transfer-Encoding: base64\n\n{document}\n--b--\n"
     )

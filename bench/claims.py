@@ -32,13 +32,12 @@ def fill(store: Store, ids: IdSource, backlog: int) -> None:
     """Put ``backlog`` queued faxes of 50 numbers in."""
 
     def rows(connection: sa.Connection) -> None:
+        same = {"direction": Direction.OUTBOUND.value, "state": Outbound.QUEUED.value, "settings": {}, "pages": 1}
+        same |= {"created_at": NOW, "updated_at": NOW, "not_before": NOW, "priority": 5}
         values = [
-            {
-                "id": ids(), "direction": Direction.OUTBOUND.value, "state": Outbound.QUEUED.value, "number": f"+9723{index % NUMBERS:07d}",
-                "peer": f"+1202{index:08d}", "settings": {}, "created_at": NOW, "updated_at": NOW, "not_before": NOW, "priority": 5, "pages": 1,
-            }
+            same | {"id": ids(), "number": f"+9723{index % NUMBERS:07d}", "peer": f"+1202{index:08d}"}
             for index in range(backlog)
-        ]  # fmt: skip
+        ]
         connection.execute(fax.insert(), values)
         connection.execute(
             queue_lane.insert(),

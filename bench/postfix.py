@@ -1,4 +1,4 @@
-"""A Postfix of our own for one bench run: Debian's binaries, a private configuration and queue, mail discarded after the queue."""
+"""A Postfix of our own for one bench run: a private configuration and queue, mail discarded after the queue."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from transport.client import ProcessLine
 
 from converters import Converter
 from policies import Feature, Proof, Reach
@@ -39,7 +40,6 @@ from relay.roles import EVERYTHING, Role
 from relay.store import queue, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
-from transport.client import ProcessLine
 from transport.seam import NumberTable
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ async def _close(server: asyncio.Server) -> None:
 
 
 def node_name(data: Path) -> str:
-    """Return this node's name for leases, made once for a data directory: a new service is heir to the old one's claims."""
+    """Return this node's name for leases, made once for a data directory: a service is heir to its last one."""
     file = data / "node"
     if not file.exists():
         file.write_text(f"node-{secrets.token_hex(8)}\n", encoding="ascii")

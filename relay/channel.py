@@ -81,7 +81,7 @@ class Channel:
     async def send_async(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         """Send as :meth:`send` does, waiting without blocking the loop while the far end's buffer is full."""
         data = _encode(message)
-        self._socket.setblocking(False)
+        self._socket.setblocking(False)  # noqa: FBT003  socket's own signature
         while True:
             try:
                 socket.send_fds(self._socket, [data], list(fds))
@@ -92,7 +92,7 @@ class Channel:
 
     async def receive_async(self) -> tuple[dict[str, Any], list[int]] | None:
         """Receive as :meth:`receive` does, without blocking the loop. One reader at a time."""
-        self._socket.setblocking(False)
+        self._socket.setblocking(False)  # noqa: FBT003  socket's own signature
         while True:
             try:
                 return self.receive()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
 MIB = 1024 * 1024
+_PRIVATE = "/tmp"  # noqa: S108  inside the sandbox, in memory, nobody else's
 PACKAGES = ("relay", "converters", "transport", "policies", "templates")
 
 
@@ -70,7 +71,7 @@ class Limits:
 
 
 class ChildDied(Exception):
-    """A child ended before it answered. ``status`` is its exit status, negative for a signal; ``None`` at the wall clock."""
+    """A child ended before it answered. ``status``: its exit status, negative for a signal, ``None`` out of time."""
 
     def __init__(self, entry: str, status: int | None) -> None:
         what = "took too long" if status is None else _describe(status)
@@ -275,7 +276,7 @@ def bubblewrap(memory: int) -> list[str]:
             command += ["--ro-bind", path, path]
     for place in sorted(_program_places()):
         command += ["--ro-bind", str(place), str(place)]
-    return [*command, "--dev", "/dev", "--size", str(memory), "--tmpfs", "/tmp", "--chdir", "/tmp"]
+    return [*command, "--dev", "/dev", "--size", str(memory), "--tmpfs", _PRIVATE, "--chdir", _PRIVATE]
 
 
 def _program_places() -> set[Path]:
@@ -297,7 +298,7 @@ def _environment() -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
-        "HOME": "/tmp",
+        "HOME": _PRIVATE,
         "PYTHONPATH": str(house),
         "PYTHONDONTWRITEBYTECODE": "1",
         "OPENBLAS_NUM_THREADS": "1",  # threads of a preloaded numpy would not survive the fork

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: RFC 5321 section 4.2.1: 5yz is permanent.
+_PERMANENT = 500
+
 
 class RelayError(Exception):
     """Root of what the relay raises itself."""
@@ -42,4 +45,4 @@ class Refusal(RelayError):
     @property
     def permanent(self) -> bool:
         """Whether trying again unchanged cannot help."""
-        return self.code >= 500
+        return self.code >= _PERMANENT

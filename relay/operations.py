@@ -59,7 +59,7 @@ class Operations:
         return await self._store.read(self._show, fax_id)
 
     async def fax_cancel(self, fax_id: int) -> Json:
-        """Cancel a fax; one that is on the line is hung up. Raises :class:`NotFound` and :class:`relay.errors.IllegalMove`."""
+        """Cancel a fax; one that is on the line is hung up. Raises :class:`NotFound`, :class:`IllegalMove`."""
         done = await self._store.write(
             lambda c: faxes.request_cancel(c, self._ids, fax_id, at=self._clock(), who="the command line")
         )
@@ -93,7 +93,7 @@ class Operations:
         return {"submission": str(made.id), "faxes": [str(fax_id) for fax_id in made.faxes]}
 
     async def queue(self) -> Json:
-        """Return how much stands in each state, what is on the lines, and how old the oldest waiting row of each kind is."""
+        """Return how much waits in each state, what is on the lines, and how old the oldest of each kind is."""
         return await self._store.read(self._queue)
 
     def _show(self, connection: sa.Connection, fax_id: int) -> Json:
@@ -220,7 +220,7 @@ _INNER = ("lease_owner", "lease_until", "fence")
 def _plain(row: sa.Row[Any], leave: tuple[str, ...] = ()) -> Json:
     """Return a row as JSON values: ids as text, times as ISO 8601, the lease's columns left out."""
     shown: Json = {}
-    for key, value in row._mapping.items():
+    for key, value in row._mapping.items():  # noqa: SLF001  SQLAlchemy's public name for it
         if key in _INNER or key in leave:
             continue
         if key == "id" or key.endswith("_id"):

@@ -14,8 +14,9 @@ from relay.settings import Settings
 _HEAD = """\
 # faxrelay.yaml
 
-Made from `relay/settings.py` by `make docs`. What needs a restart stands here; what reloads while the service runs stands in the policy
-folder ([policies.md](policies.md)). Every key may be left out. Paths count from the file's folder. An unknown key is fatal.
+Made from `relay/settings.py` by `make docs`. What needs a restart stands here; what reloads while the service runs stands
+in the policy folder ([policies.md](policies.md)). Every key may be left out. Paths count from the file's folder. An
+unknown key is fatal.
 """
 
 
@@ -40,9 +41,8 @@ def _section(model: type[BaseModel], prefix: str) -> list[str]:
         if inner is not None:
             below += ["", *_section(inner, f"{prefix}.{name}".removeprefix("."))]
         kind = "section below" if inner else _kind(field.annotation)
-        lines.append(
-            f"| `{name}` | {kind} | {_default(field.get_default(call_default_factory=True), inner)} | {field.description} |"
-        )
+        default = _default(field.get_default(call_default_factory=True), inner)
+        lines.append(f"| `{name}` | {kind} | {default} | {field.description} |")
     return lines + below
 
 

@@ -45,7 +45,7 @@ class Listener(_Section):
     )
     trusted: bool = Field(
         default=False,
-        description="Every client that reaches this listener is trusted: allows `none` on an address other than loopback.",
+        description="Every client here is trusted: allows `none` on an address other than loopback.",
     )
 
 
@@ -205,7 +205,7 @@ def _check(settings: Settings) -> Settings:
         loopback = listener.address in {"127.0.0.1", "::1", "localhost"}
         if Proof.NONE in listener.proofs and not (loopback or listener.trusted):
             raise SettingsError(
-                f"smtp.listeners: {listener.address}:{listener.port} accepts senders without proof from other machines; "
+                f"smtp.listeners: {listener.address}:{listener.port} takes senders without proof from other machines; "
                 "remove `none` from its proofs, or say `trusted: true`"
             )
     return settings

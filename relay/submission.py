@@ -1,4 +1,4 @@
-"""The one way in: mail, the command line, later the API and devices all make a :class:`Submission` and hand it to :func:`submit`.
+"""The one way in: mail and the command line (the API and devices too) make a :class:`Submission` for :func:`submit`.
 
 A submission is what one sender asked for at once: files, and one recipient or many. :func:`submit` writes its rows in
 the caller's transaction; when that is committed the relay owes each recipient a fax or an answer. Invariants:
@@ -109,7 +109,7 @@ def submit(connection: sa.Connection, ids: IdSource, asked: Submission, now: flo
 
 
 def submission_key_of(asked: Submission, recipient: Recipient) -> str | None:
-    """Return the key by which a repeat is known; ``None`` where there is no Message-ID: then nothing tells repeats apart."""
+    """Return the key by which a repeat is known; ``None`` without a Message-ID: nothing tells it then."""
     if not asked.message_id:
         return None
     digest = hashlib.sha256()

@@ -32,7 +32,7 @@ from relay.cli.serve import serve
 )
 @click.pass_context
 def faxrelay(context: click.Context, config: Path | None) -> None:
-    """A mail-to-fax and fax-to-mail relay that says 'sent' only when the far machine confirmed the last page."""
+    """A mail-to-fax and fax-to-mail relay that says 'sent' only when the far machine confirmed the last page."""  # noqa: D401  help text
     context.obj = config
 
 

@@ -42,7 +42,7 @@ class Finding:
 @json_option
 @click.pass_context
 def doctor(context: click.Context, *, as_json: bool) -> None:
-    """Look at this machine: is everything there that the relay needs?"""
+    """Look at this machine: tell what the relay needs and lacks."""
     findings = list(examine(settings_of(context)))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -86,7 +86,9 @@ def _library(name: str, file: str, package: str, purpose: str) -> Finding:
 def _fonts() -> Finding:
     listed = shutil.which("fc-list")
     fonts = (
-        subprocess.run([listed, ":", "family"], capture_output=True, text=True, check=False).stdout if listed else ""
+        subprocess.run([listed, ":", "family"], capture_output=True, text=True, check=False).stdout  # noqa: S603  a fixed command
+        if listed
+        else ""
     )
     if "Liberation" in fonts or "DejaVu" in fonts:
         return Finding("fonts", good=True, found=f"{len(fonts.splitlines())} families")
@@ -110,7 +112,7 @@ def _sandbox(settings: Settings) -> Finding:
     except ChildDied as fault:
         return Finding(
             "confinement", good=False, found=f"bubblewrap cannot make a sandbox here: {fault}",
-            remedy="sysctl kernel.unprivileged_userns_clone=1, or, in a container that confines by itself, `confinement: container`",
+            remedy="sysctl kernel.unprivileged_userns_clone=1, or `confinement: container` where a container confines",
         )  # fmt: skip
     return Finding("confinement", good=True, found="bubblewrap makes a sandbox")
 

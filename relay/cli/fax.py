@@ -147,7 +147,8 @@ def event_line(event: dict[str, Any], pages: int | None) -> str:
             return "T.38 took over from audio"
         case "fax.negotiated":
             ecm = " with error correction" if detail["ecm"] else ""
-            return f"agreed on {detail['bit_rate']} bit/s{ecm}; the far machine calls itself '{escape(detail['remote_ident'])}'"
+            far = escape(detail["remote_ident"]) or "nothing"
+            return f"agreed on {detail['bit_rate']} bit/s{ecm}; the far machine calls itself '{far}'"
         case "fax.page_confirmed":
             return f"page {detail['page']} of {pages or '?'} confirmed"
         case _:

@@ -31,6 +31,9 @@ def _tables(answer: dict[str, Any]) -> None:
         console.print(f"outbox {lane}: {entry['due']} to deliver, the oldest waits {_age(entry['oldest_seconds'])}")
 
 
+_MINUTE = 60
+
+
 def _age(seconds: float) -> str:
     """Return a duration for people.
 
@@ -38,7 +41,7 @@ def _age(seconds: float) -> str:
     ('59 s', '1 h 1 min')
     """
     whole = int(seconds)
-    if whole < 60:
+    if whole < _MINUTE:
         return f"{whole} s"
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def serve(context: click.Context, config: Path | None, roles: str | None) -> None:
     """Run the relay. With no configuration at all: everything on this machine, no telephone line needed."""
     settings = settings_of(context, config)
-    from relay import log
-    from relay.app import serve as run
+    from relay import log  # noqa: PLC0415  only this command needs the service's imports
+    from relay.app import serve as run  # noqa: PLC0415  same
 
     log.configure(settings.log)
     try:

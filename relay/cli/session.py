@@ -45,7 +45,7 @@ def settings_of(context: click.Context, config: Path | None = None) -> Settings:
 
 
 def ask(context: click.Context, operation: str, **arguments: Any) -> Any:
-    """Carry out an operation: in the running service, or on the store where none runs; ends the program on a refusal."""
+    """Carry out an operation: in the running service, or on the store where none runs; a refusal is final."""
     settings = settings_of(context)
     try:
         return asyncio.run(_ask(settings, operation, arguments))
@@ -60,7 +60,7 @@ def ask(context: click.Context, operation: str, **arguments: Any) -> Any:
 async def _ask(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
     with contextlib.suppress(ConnectionError):
         return await control.ask(settings.data / "control.sock", operation, **arguments)
-    from relay.app import offline
+    from relay.app import offline  # noqa: PLC0415  only here: the service's imports cost half a second
 
     with offline(settings) as operations:
         return await getattr(operations, operation)(**arguments)

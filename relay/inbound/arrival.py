@@ -57,7 +57,7 @@ class Arrivals:
         self._clock = clock
 
     async def run(self) -> None:
-        """Take in what arrives until cancelled. Calls are finished side by side; one call's reports keep their order."""
+        """Take in what arrives until cancelled. Calls are finished side by side; each keeps its reports' order."""
         async with asyncio.TaskGroup() as finishing:
             async for arrival in self._line.arrivals():
                 match arrival:
@@ -69,7 +69,7 @@ class Arrivals:
                         await self._store.write(self._progress, arrival)
 
     async def recover(self) -> int:
-        """Finish the calls that a predecessor left, from their journals; return how many. Before the line takes new ones."""
+        """Finish the calls that a predecessor left, from their journals; return how many. Done before new ones."""
         for arriving in self._line.leftovers():
             await self._store.write(self._record, arriving)
         left = await self._store.read(self._receiving)

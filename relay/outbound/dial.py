@@ -104,7 +104,7 @@ class Dialling:
             del self._calls[claim.fax.id]
 
     async def _made(self, claim: queue.CallClaim, call: str) -> CallResult:
-        """Make the call and return how it ended; a fault on the way there is one of ours, and the journal's proof stands."""
+        """Make the call and return how it ended; a fault on the way is ours, and the journal decides."""
         try:
             request = await self._request(claim, call)
             log.info("dialling", fax=claim.fax.id, destination=claim.fax.row.peer, trunk=claim.trunk)

@@ -109,7 +109,7 @@ class Preparing:
             await self._store.write(self._give_up, claim, refused.sentence)
         except LostClaim:
             raise
-        except Exception as fault:  # ours or the converter's: one document must not stop the others
+        except Exception as fault:  # noqa: BLE001  ours or the converter's: one document must not stop the others
             bound.error(
                 "document not made",
                 fault=str(fault),
@@ -127,6 +127,7 @@ class Preparing:
 
     def _queue(self, connection: sa.Connection, claim: queue.Claim, made: FaxDocument, blob: str) -> None:
         now, pages = self._clock(), len(made.pages)
+        ready = f"{pages} page{'s' * (pages != 1)} ready to send"
         report = [
             {"page": page.number, "source": page.source, "treatment": page.treatment, "bytes": page.bytes}
             for page in made.pages
@@ -134,7 +135,7 @@ class Preparing:
         queue.keep(connection, document, claim, blob=blob, pages=pages, size=made.size, report=report)
         for fax_id in self._faxes(connection, claim, Outbound.PREPARING):
             faxes.move(
-                connection, self._ids, fax_id, Outbound.QUEUED, at=now, reason=f"{pages} page{'s' * (pages != 1)} ready to send",
+                connection, self._ids, fax_id, Outbound.QUEUED, at=now, reason=ready,
                 detail={"pages": pages}, changes={"pages": pages, "not_before": now},
             )  # fmt: skip
 

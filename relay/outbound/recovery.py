@@ -78,7 +78,7 @@ class Conclusion:
 
 
 async def recover(store: Store, line: Line, conclusion: Conclusion, owner: str) -> int:
-    """Conclude the calls that a predecessor of ours (the same ``owner``) left; return how many. Before any call is made."""
+    """Conclude the calls that a predecessor of ours (the same ``owner``) left; return how many."""
     left = await store.read(_left_behind, owner)
     for row in left:
         call = str(row.attempt_id)

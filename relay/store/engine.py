@@ -161,9 +161,8 @@ class _OneWriter:
         try:
             with self._engine.begin() as connection:
                 topics: set[Topic] = set()
-                for write in batch:
-                    outcomes.append((write, *_in_savepoint(connection, write.work, topics)))
-        except Exception as fault:
+                outcomes.extend((write, *_in_savepoint(connection, write.work, topics)) for write in batch)
+        except Exception as fault:  # noqa: BLE001  the commit failed: nobody's write is kept, each asker is told
             for write in batch:
                 write.done.set_exception(fault)
             return
@@ -184,7 +183,7 @@ def _in_savepoint(
             value = work(connection)
     except sa.exc.OperationalError:
         raise  # the database itself is in trouble (full disk, I/O): nothing of this batch may count
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  it goes to the asker; its savepoint is rolled back, the others stand
         return None, error
     topics |= connection.info.pop("topics", set())
     return value, None

@@ -44,7 +44,7 @@ def get(connection: sa.Connection, fax_id: int, *, lock: bool = False) -> sa.Row
 
 
 def create(connection: sa.Connection, ids: IdSource, values: Mapping[str, Any], *, reason: str) -> int:
-    """Insert a fax in its first state and return its id. ``values`` are columns of ``fax``, ``created_at`` among them."""
+    """Insert a fax in its first state and return its id. ``values``: columns of ``fax``, ``created_at`` among them."""
     fax_id = ids()
     direction = Direction(values["direction"])
     first = Outbound.ACCEPTED if direction is Direction.OUTBOUND else Inbound.RECEIVING

@@ -49,6 +49,7 @@ class Relay:
         self.data = folder / "data"
         self.config = folder / "faxrelay.yaml"
         self.process: subprocess.Popen[bytes] | None = None
+        self.pid = 0
         self.smtp: tuple[str, int] = ("", 0)
         self.web: tuple[str, int] = ("", 0)
         policies = self.data / "policies"
@@ -56,17 +57,21 @@ class Relay:
         (policies / "test.yaml").write_text(POLICY.format(a=OFFICE_A, b=OFFICE_B, retries=retries))
         lines = f"lines:\n  simulated:\n    exchange: {exchange}\n" if exchange else ""
         self.config.write_text(
-            "data: data\nsmtp:\n  listeners:\n    - port: 0\nweb:\n  port: 0\nlog:\n  format: json\n  full_numbers: true\n"
+            "data: data\nsmtp:\n  listeners:\n    - port: 0\nweb:\n  port: 0\n"
+            "log:\n  format: json\n  full_numbers: true\n"
             + lines + extra
         )  # fmt: skip
 
-    def start(self) -> None:
-        """Start the service and wait until it listens; raises :class:`RuntimeError` with its log if it does not."""
+    def start(self, *around: str) -> None:
+        """Start the service and wait until it listens; raises :class:`RuntimeError` with its log if it does not.
+
+        ``around``: a command that runs it (strace and its options).
+        """
         ready = self.data / "ready.json"
         ready.unlink(missing_ok=True)
         log = (self.folder / "log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "relay", "--config", self.config, "serve"],
+            [*around, sys.executable, "-P", "-m", "relay", "--config", self.config, "serve"],
             stdout=log, stderr=log, cwd=self.folder, env=self.environment(),
         )  # fmt: skip
         log.close()
@@ -74,10 +79,10 @@ class Relay:
         while time.monotonic() < deadline and self.process.poll() is None:
             if ready.exists():
                 found = json.loads(ready.read_text())
-                if found["pid"] == self.process.pid:
-                    self.smtp = tuple(found["smtp"][0])
-                    self.web = tuple(found["web"])
-                    return
+                self.pid = found["pid"]
+                self.smtp = tuple(found["smtp"][0])
+                self.web = tuple(found["web"])
+                return
             time.sleep(0.02)
         raise RuntimeError("the service did not start:\n" + (self.folder / "log").read_text()[-4000:])
 
@@ -89,7 +94,7 @@ class Relay:
         """Ask the service to end and return its exit status."""
         if self.process is None:
             return 0
-        self.process.send_signal(signal.SIGTERM)
+        os.kill(self.pid, signal.SIGTERM)
         status = self.process.wait(30)
         self.process = None
         return status
@@ -97,7 +102,7 @@ class Relay:
     def kill(self) -> None:
         """End main at once, as a power failure or an out-of-memory kill would."""
         if self.process is not None:
-            self.process.kill()
+            os.kill(self.pid, signal.SIGKILL)
             self.process.wait(30)
             self.process = None
 
@@ -150,6 +155,16 @@ class Relay:
                     f"waited for {count} in {states}, there are {[(f['state'], f['reason']) for f in faxes]}\n{log}"
                 )
             time.sleep(0.1)
+
+    def until_mailed(self, address: str, count: int = 1, seconds: float = 60) -> list[EmailMessage]:
+        """Wait until ``count`` mails to an address went out and return them."""
+        deadline = time.monotonic() + seconds
+        while len(found := self.mails(address)) < count:
+            if time.monotonic() > deadline:
+                log = (self.folder / "log").read_text()[-6000:]
+                raise TimeoutError(f"waited for {count} mails to {address}, there are {len(found)}\n{log}")
+            time.sleep(0.05)
+        return found
 
     def mails(self, address: str | None = None) -> list[EmailMessage]:
         """Return the mails that the relay sent, oldest first; ``address`` keeps those to one recipient."""

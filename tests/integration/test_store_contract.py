@@ -1,4 +1,4 @@
-"""The store's contract, run against SQLite and against a real PostgreSQL: what is promised of rows, claims and lanes."""
+"""The store's contract, on SQLite and on a real PostgreSQL: what is promised of rows, claims and lanes."""
 
 from __future__ import annotations
 

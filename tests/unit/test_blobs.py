@@ -35,7 +35,7 @@ def test_file_and_folders_are_synced_before_it_counts(
     real_sync, real_replace = os.fsync, Path.replace
 
     def sync(descriptor: int) -> None:
-        place = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        place = Path(f"/proc/self/fd/{descriptor}").readlink()
         steps.append(f"sync {'folder' if place.is_dir() else 'file'} {place.relative_to(tmp_path / 'blobs').parts[:1]}")
         real_sync(descriptor)
 

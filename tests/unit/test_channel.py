@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -57,12 +58,12 @@ def test_a_far_end_that_breaks_the_rules_is_found_out(said: bytes) -> None:
 def test_descriptors_of_a_broken_message_are_closed() -> None:
     """Lost otherwise: a hostile worker makes the service run out of descriptors."""
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         socket.send_fds(other, [b"not json"], [other.fileno()] * 10)
         with pytest.raises(ChannelBroken):
             Channel(one).receive()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     one.close()
     other.close()
 

@@ -43,7 +43,7 @@ def test_paths_count_from_the_file(tmp_path: Path) -> None:
         ),
         ("data: [\n", ":2:1: "),
         ("data: x\ndata: y\n", ":2:1: "),
-        ("smtp:\n  listeners:\n    - address: 0.0.0.0\n", "accepts senders without proof from other machines"),
+        ("smtp:\n  listeners:\n    - address: 0.0.0.0\n", "takes senders without proof from other machines"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
