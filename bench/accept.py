@@ -52,11 +52,11 @@ def pdf(size: int) -> bytes:
     """Return a one-page PDF of about ``size`` bytes: a line of text and an image of noise that does not compress."""
     noise = bytes((index * 2654435761 >> 13) & 0xFF for index in range(max(size - 900, 64)))
     content = b"BT /F1 12 Tf 72 760 Td (Offer 4711) Tj ET q 200 0 0 200 72 400 cm /I Do Q"
+    resources = b"<</Font<</F1 5 0 R>>/XObject<</I 6 0 R>>>>"
     objects = [
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R"
-        b"/Resources<</Font<</F1 5 0 R>>/XObject<</I 6 0 R>>>>>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources%s>>" % resources,
         b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
         b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
         b"<</Type/XObject/Subtype/Image/Width %d/Height 1/ColorSpace/DeviceGray/BitsPerComponent 8/Length %d>>"

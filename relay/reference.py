@@ -14,9 +14,9 @@ from relay.settings import Settings
 _HEAD = """\
 # faxrelay.yaml
 
-Made from `relay/settings.py` by `make docs`. What needs a restart stands here; what reloads while the service runs stands
-in the policy folder ([policies.md](policies.md)). Every key may be left out. Paths count from the file's folder. An
-unknown key is fatal.
+Made from `relay/settings.py` by `make docs`. What needs a restart stands here; what reloads while the service runs
+stands in the policy folder ([policies.md](policies.md)). Every key may be left out. Paths count from the file's folder.
+An unknown key is fatal.
 """
 
 
