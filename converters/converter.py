@@ -129,13 +129,13 @@ class Converter:
         output: Path,
         inputs: Sequence[int],
         trace: _Trace | None = None,
-    ) -> Any:  # noqa: ANN401  JSON
+    ) -> Any:
         """Open the output, hand it over first, and return what was done."""
         descriptor = os.open(output, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         stack.callback(os.close, descriptor)
         return await self._ask(request, [descriptor, *inputs], trace)
 
-    async def _ask(self, request: Mapping[str, Any], fds: Sequence[int], trace: _Trace | None = None) -> Any:  # noqa: ANN401
+    async def _ask(self, request: Mapping[str, Any], fds: Sequence[int], trace: _Trace | None = None) -> Any:
         try:
             answer = await self._launcher.run(ENTRY, request, fds, self._allowance)
         except Exception as fault:
@@ -171,7 +171,7 @@ def _of_death(death: Death, source: str) -> Exception:
     return Broken(f"the converter ended: {death}")
 
 
-def _refused(told: Any, detail: Any, trace: _Trace | None) -> Exception:  # noqa: ANN401  a child's word
+def _refused(told: Any, detail: Any, trace: _Trace | None) -> Exception:
     """Return the child's refusal; the sentence is made here, where the child cannot write it."""
     try:
         reason, source = Reason(told["reason"]), str(told["source"])
@@ -180,7 +180,7 @@ def _refused(told: Any, detail: Any, trace: _Trace | None) -> Exception:  # noqa
     return Refused(reason, source or (trace.source() if trace else ""), detail=str(detail or ""))
 
 
-async def _document(made: Any, output: Path) -> FaxDocument:  # noqa: ANN401  a child's word
+async def _document(made: Any, output: Path) -> FaxDocument:
     try:
         pages = tuple(
             PageReport(int(n), str(s), int(p), int(w), int(h), int(y), int(b), str(t))

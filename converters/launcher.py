@@ -65,6 +65,6 @@ class Launcher(Protocol):
         entry: str,
         request: Mapping[str, Any],
         fds: Sequence[int] = (),
-        limits: Any = None,  # noqa: ANN401  see above
+        limits: Any = None,
     ) -> dict[str, Any]:
         """Send one request with its descriptors to a fresh child and return its answer."""

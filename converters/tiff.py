@@ -118,7 +118,7 @@ class Handle:
             os.close(own)
             self.damaged()
 
-    def _fault(self, _tiff: Any, _data: Any, _module: Any, message: Any, _arguments: Any) -> int:  # noqa: ANN401  C
+    def _fault(self, _tiff: Any, _data: Any, _module: Any, message: Any, _arguments: Any) -> int:
         self.faults += 1
         told = ffi.string(message)
         self.last_fault = told.decode("ascii", "replace") if isinstance(told, bytes) else told

@@ -67,7 +67,7 @@ def _tick() -> None:
     signal.setitimer(signal.ITIMER_REAL, PAGE_SECONDS)
 
 
-def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401  JSON
+def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, trace, *sources = descriptors
     files = [
         faxing.File(name, media_type, descriptor)
@@ -81,12 +81,12 @@ def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: AN
     return _reports(faxing.make(files, Rendering.of_settings(*request["rendering"]), output, progress))
 
 
-def _stamp(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401
+def _stamp(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, fax = descriptors
     return _reports(header.stamp(fax, HeaderLine(*request["line"]), output, MOST_PAGES, _tick))
 
 
-def _assemble(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401
+def _assemble(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, blob = descriptors
     strips = (
         FaxStrip(width, height, x_resolution, y_resolution, os.pread(blob, size, offset))
@@ -95,13 +95,13 @@ def _assemble(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: 
     return _reports(assembly.assemble(strips, output, _tick))
 
 
-def _to_pdf(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401
+def _to_pdf(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, fax = descriptors
     with open(output, "wb", closefd=False) as stream:
         return faxpdf.write(fax, stream, faxpdf.Marks(*request["marks"]), MOST_PAGES)
 
 
-def _thumbnails(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401
+def _thumbnails(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, fax = descriptors
     pictures = thumbnails.thumbnails(fax, request["pages"], request["width"])
     with open(output, "wb", closefd=False) as stream:
@@ -109,7 +109,7 @@ def _thumbnails(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa
     return [len(picture) for picture in pictures]
 
 
-def _receipt(request: dict[str, Any], descriptors: list[int]) -> Any:  # noqa: ANN401
+def _receipt(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, *fax = descriptors
     pictures = thumbnails.thumbnails(fax[0], request["pages"], receiptpdf.PICTURE_WIDTH) if fax else []
     made = receiptpdf.draw(request["sheet"], request["language"], Paper(request["paper"]), pictures)
