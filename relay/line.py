@@ -1,0 +1,69 @@
+"""The entry of a line process (``python -m relay.line DESCRIPTOR SETTINGS``): builds the sandbox and the trunk, and runs the line.
+
+Started by main with one end of a link and the line's settings as JSON (:class:`LineSettings`). It dies with main: the link ends, and
+the kernel kills it if it does not hear that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from relay.confine import Confinement, Sandbox
+from transport.calls import Premises
+from transport.line import LineProcess
+from transport.link import Link
+from transport.simulated.trunk import SimulatedTrunk
+from transport.workers import Workers
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """What a line process needs to know. ``exchange``: socket of a simulated network that runs elsewhere, or ``None``."""
+
+    name: str
+    channels: int
+    journals: str
+    sandbox: str = Sandbox.BUBBLEWRAP.value
+    real_time: bool = False
+    exchange: str | None = None
+    behaviours: dict[str, str] = field(default_factory=dict)
+
+
+async def start(descriptor: int, settings: LineSettings) -> asyncio.subprocess.Process:
+    """Start a line process on its end of a link: what :class:`transport.client.ProcessLine` asks for."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "relay.line", str(descriptor), json.dumps(asdict(settings)),
+        pass_fds=(descriptor,), stdin=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def main(arguments: list[str]) -> None:
+    """Run until main is gone."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C goes to the whole group: main decides
+    asyncio.run(_serve(int(arguments[0]), LineSettings(**json.loads(arguments[1]))))
+
+
+async def _serve(descriptor: int, settings: LineSettings) -> None:
+    os.set_inheritable(descriptor, False)  # noqa: FBT003  the function's only parameter
+    confinement = Confinement(Sandbox(settings.sandbox), ["transport.worker"])
+    exchange = Path(settings.exchange) if settings.exchange is not None else None
+    trunk = SimulatedTrunk(exchange, settings.behaviours, real_time=settings.real_time)
+    premises = Premises(trunk, Workers(confinement), Path(settings.journals))
+    try:
+        await LineProcess(Link.of_descriptor(descriptor), premises, settings.name, settings.channels).run(trunk.up)
+    finally:
+        await confinement.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,238 @@
+"""A line that runs in a process of its own, as main sees it (:class:`.seam.Line`).
+
+Invariants: a call's result comes from the line or not at all: when the process dies, every :meth:`ProcessLine.send` that waits raises
+:class:`.seam.LineDown`, every inbound call that was under way is reported as arrived, and the journals say what had come of
+them. The process is started again, with growing pauses while it keeps dying.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+from typing import TYPE_CHECKING, Any
+
+from transport import journal
+from transport.line import INBOUND
+from transport.link import Link
+from transport.messages import decode, decode_event, encode
+from transport.seam import (
+    Answered,
+    Arrival,
+    Arrived,
+    Arriving,
+    CallEvent,
+    CallRequest,
+    CallResult,
+    Cause,
+    LineDown,
+    Negotiated,
+    NumberTable,
+    PageConfirmed,
+    Ringing,
+    T38Started,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from pathlib import Path
+
+_CALL = re.compile(r"[A-Za-z0-9-]{1,64}")
+_CALL_EVENTS = (Ringing, Answered, T38Started, Negotiated, PageConfirmed)
+_ARRIVALS = (Arriving, Negotiated, PageConfirmed)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between two starts
+_START = 20.0  # seconds until the line must be up
+_END = 10.0  # and until it must have hung up and ended
+_BATCH = 4000  # numbers of one message
+_NO_TABLE = NumberTable()
+
+
+class ProcessLine:
+    """One line process and the way to it."""
+
+    def __init__(
+        self,
+        name: str,
+        channels: Mapping[str, int],
+        journals: Path,
+        start_process: Callable[[int], Awaitable[asyncio.subprocess.Process]],
+        *,
+        simulated: bool,
+    ) -> None:
+        """``start_process`` starts the line with the descriptor of its end of the link; ``journals`` is a folder that exists."""
+        self._name = name
+        self._channels = dict(channels)
+        self._journals = journals
+        self._start_process = start_process
+        self._simulated = simulated
+        self._table = _NO_TABLE
+        self._link: Link | None = None
+        self._up = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._sending: dict[str, tuple[asyncio.Future[CallResult], Callable[[CallEvent], None]]] = {}
+        self._arriving: set[str] = set()
+        self._unforgotten: set[str] = set()
+        self._arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
+
+    @property
+    def name(self) -> str:
+        """The line's name."""
+        return self._name
+
+    @property
+    def channels(self) -> Mapping[str, int]:
+        """How many calls each trunk carries at once."""
+        return self._channels
+
+    async def start(self) -> None:
+        """Bring the line up; raises :class:`LineDown` if that fails."""
+        self._unforgotten.update(arriving.call for arriving in self.leftovers())
+        self._keeper = asyncio.create_task(self._keep(), name=f"line {self._name}")
+        await self._wait_up()
+
+    async def close(self) -> None:
+        """Hang up what is left and end the line's processes."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+
+    async def publish(self, table: NumberTable) -> None:
+        """Replace the table of numbers that the line answers; a line that starts again gets it, too."""
+        self._table = table
+        if self._link is not None:
+            self._publish(self._link)
+
+    async def send(self, request: CallRequest, on_event: Callable[[CallEvent], None]) -> CallResult:
+        """Make one call and return how it ended; raises :class:`LineDown` when the line is or goes down."""
+        self.journal(request.call)  # checks the name
+        if request.call in self._sending:
+            raise ValueError(f"the call {request.call} is under way")
+        await self._wait_up()
+        if self._link is None:
+            raise LineDown(f"the line {self._name} is down")
+        answer: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
+        self._sending[request.call] = answer, on_event
+        try:
+            self._link.post({"do": "call", "request": encode(request)})
+            return await answer
+        finally:
+            del self._sending[request.call]
+
+    async def cancel(self, call: str) -> None:
+        """Hang up a call; its :meth:`send` returns what had been confirmed by then."""
+        if self._link is not None:
+            self._link.post({"do": "cancel", "call": call})
+
+    async def arrivals(self) -> AsyncIterator[Arrival]:
+        """Yield what comes in. One reader."""
+        while True:
+            yield await self._arrivals.get()
+
+    def journal(self, call: str) -> Path:
+        """Return where the journal of a call is or was; raises :class:`ValueError` for what can be no call's name."""
+        if not _CALL.fullmatch(call):
+            raise ValueError(f"{call!r} is no name of a call")
+        return self._journals / f"{call}.journal"
+
+    def leftovers(self) -> list[Arriving]:
+        """Return the inbound calls whose journals a predecessor left behind."""
+        found = []
+        for path in sorted(self._journals.glob(f"{INBOUND}*.journal")):
+            fields = journal.opened(path)
+            if fields is not None and _CALL.fullmatch(path.stem):
+                found.append(Arriving(path.stem, str(fields["trunk"]), str(fields["number"]), str(fields["caller"])))
+        return found
+
+    def forget(self, call: str) -> None:
+        """Delete the journal of a call whose outcome is committed."""
+        self.journal(call).unlink(missing_ok=True)
+        self._unforgotten.discard(call)
+
+    async def _wait_up(self) -> None:
+        try:
+            await asyncio.wait_for(self._up.wait(), _START)
+        except TimeoutError:
+            raise LineDown(f"the line {self._name} does not come up; its words are in the log") from None
+
+    async def _keep(self) -> None:
+        """Keep a line process running until cancelled."""
+        pause = _FIRST_PAUSE
+        while True:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                process = await self._start_process(theirs.fileno())
+            link = Link(ours)
+            try:
+                self._publish(link)
+                self._link = link
+                while (received := await link.receive()) is not None:
+                    self._heard(received[0])
+                    pause = _FIRST_PAUSE
+            finally:
+                self._link = None
+                self._up.clear()
+                link.close()
+                await asyncio.shield(_end(process))
+                self._bury()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _publish(self, link: Link) -> None:
+        numbers = sorted(self._table.numbers)
+        for at in range(0, max(len(numbers), 1), _BATCH):
+            batch = numbers[at : at + _BATCH]
+            limits = {number: count for number, count in self._table.inbound_channels.items() if number in set(batch)}
+            last = at + _BATCH >= len(numbers)
+            link.post({"do": "publish", "numbers": batch, "inbound_channels": limits, "first": at == 0, "last": last})
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        match message["say"]:
+            case "ready":
+                self._up.set()
+            case "event":
+                happened = decode_event(_CALL_EVENTS, message)
+                if (waiting := self._sending.get(happened.call)) is not None:
+                    waiting[1](happened)
+            case "result":
+                result = decode(CallResult, message["result"])
+                if (waiting := self._sending.get(result.call)) is not None and not waiting[0].done():
+                    waiting[0].set_result(result)
+            case "arrival":
+                self._arrived(decode_event(_ARRIVALS, message))
+            case "arrived":
+                self._arrived(
+                    Arrived(message["call"], decode(CallResult, message["result"]), self.journal(message["call"]))
+                )
+
+    def _arrived(self, arrival: Arrival) -> None:
+        if isinstance(arrival, Arriving):
+            self._arriving.add(arrival.call)
+            self._unforgotten.add(arrival.call)
+        elif isinstance(arrival, Arrived):
+            self._arriving.discard(arrival.call)
+        self._arrivals.put_nowait(arrival)
+
+    def _bury(self) -> None:
+        """Tell everybody who waits that the line died."""
+        for answer, _ in self._sending.values():
+            if not answer.done():
+                answer.set_exception(LineDown(f"the line {self._name} died in the call"))
+        for arriving in self.leftovers():
+            if arriving.call not in self._unforgotten:  # it died before it could tell us
+                self._arrived(arriving)
+        for call in sorted(self._arriving):
+            result = CallResult(call, Cause.LOCAL, 0, last_page_offered=False, simulated=self._simulated)
+            self._arrived(Arrived(call, result, self.journal(call)))
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Wait until the process has hung up and ended; kill it if it takes too long."""
+    try:
+        await asyncio.wait_for(process.wait(), _END)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -1,0 +1,251 @@
+"""A call's journal: what is known of it for certain, on disk before it matters.
+
+A call cannot be made exactly once, so after a crash this file decides. Records are appended and synced, each before the deed it
+speaks of can have effects: ``last_page_offered`` before the frame leaves, ``page_confirmed`` (with the page, when receiving) before
+our confirmation leaves. Form of a record::
+
+    CRC32 of the rest (8 hex digits) SP length of the payload SP JSON object LF payload
+
+Invariants: the file is locked (flock(2)) from its making for as long as the line or the worker lives, since both hold the same
+open file; it is read only when nobody does (:func:`wait_released`). A torn last record counts as never written: its sync had not
+returned, so its deed was not done. Damage before the end makes the journal unreadable, and then everything may have happened. A
+missing or empty file means that the call was never made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import zlib
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from transport.messages import BadMessage, decode, encode
+from transport.seam import CallResult, Evidence, ReceivedPage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: No page's strip and no record is longer (bytes).
+MAX_PAYLOAD = 16 * 1024 * 1024
+_CRC = 8
+_POLL = 0.02  # seconds between two tries for the lock
+
+
+class Kind(Enum):
+    """What a record says."""
+
+    OPENED = "opened"
+    DIALLED = "dialled"
+    ANSWERED = "answered"
+    NEGOTIATED = "negotiated"
+    LAST_PAGE_OFFERED = "last_page_offered"
+    PAGE_CONFIRMED = "page_confirmed"
+    ENDED = "ended"
+
+
+class Damaged(Exception):
+    """The journal cannot be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record; ``end`` is the place after it in the file."""
+
+    kind: Kind
+    fields: dict[str, Any]
+    payload: bytes
+    end: int
+
+
+class Journal:
+    """A journal open for appending."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Take over a descriptor that another process opened; its lock comes with it."""
+        self._descriptor = descriptor
+
+    @classmethod
+    def create(cls, path: Path, opened: dict[str, Any]) -> Journal:
+        """Make and lock a journal with its first record, file and folder synced; :class:`FileExistsError` if there is one."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        journal = cls(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            journal.append(Kind.OPENED, opened)
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def fileno(self) -> int:
+        """Return the descriptor, for passing on."""
+        return self._descriptor
+
+    def append(self, kind: Kind, fields: dict[str, Any] | None = None, payload: bytes = b"") -> None:
+        """Write one record; when this returns it is on disk. Raises :class:`OSError` if it may not be."""
+        whole = memoryview(_record(kind, fields or {}, payload))
+        while whole:
+            whole = whole[os.write(self._descriptor, whole) :]
+        os.fdatasync(self._descriptor)
+
+    def heal(self) -> Evidence:
+        """Cut off the torn record of a writer that died, so that more can be appended; return what is left.
+
+        Only for the last writer. A damaged journal is left as it is.
+        """
+        size = os.fstat(self._descriptor).st_size
+        data = os.pread(self._descriptor, size, 0)
+        found = evidence(data)
+        if found.readable:
+            end = max((record.end for record in records(data)), default=0)
+            if end < size:
+                os.ftruncate(self._descriptor, end)
+        return found
+
+    def end(self, result: CallResult) -> None:
+        """Write how the call ended."""
+        self.append(Kind.ENDED, encode(result))
+
+    def close(self) -> None:
+        """Give the descriptor back; the lock goes with the last one."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def records(data: bytes) -> Iterator[Record]:
+    """Yield the records of a journal up to a torn last one; raises :class:`Damaged` where the file is damaged before its end."""
+    at = 0
+    while at < len(data):
+        line = data.find(b"\n", at)
+        if line < 0 or not any(
+            data[at:]
+        ):  # zeros: the file had grown when the machine lost power, its content had not come
+            return
+        try:
+            crc, length, body = data[at:line].split(b" ", 2)
+            end = line + 1 + int(length)
+            if len(crc) != _CRC or not 0 <= int(length) <= MAX_PAYLOAD:
+                raise ValueError(data[at:line])
+            if end > len(data):
+                return
+            if int(crc, 16) != zlib.crc32(data[at + _CRC + 1 : end]):
+                raise ValueError(crc)
+            fields = json.loads(body)
+            kind = Kind(fields.pop("kind"))
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as fault:
+            raise Damaged(f"the journal is damaged at byte {at}") from fault
+        yield Record(kind, fields, data[line + 1 : end], end)
+        at = end
+
+
+def evidence(data: bytes) -> Evidence:
+    """Return what a journal's bytes prove. Never raises: what cannot be read may have happened."""
+    offered, confirmed = False, 0
+    result: CallResult | None = None
+    pages: list[ReceivedPage] = []
+    try:
+        for record in records(data):
+            match record.kind:
+                case Kind.LAST_PAGE_OFFERED:
+                    offered = True
+                case Kind.PAGE_CONFIRMED:
+                    confirmed += 1
+                    if record.payload:
+                        pages.append(_page(record))
+                case Kind.ENDED:
+                    result = decode(CallResult, record.fields)
+    except (Damaged, BadMessage):
+        return Evidence(
+            readable=False,
+            complete=False,
+            last_page_offered=True,
+            pages_confirmed=confirmed,
+            result=None,
+            pages=tuple(pages),
+        )
+    return Evidence(
+        readable=True,
+        complete=result is not None,
+        last_page_offered=offered,
+        pages_confirmed=confirmed,
+        result=result,
+        pages=tuple(pages),
+    )
+
+
+def read(path: Path) -> Evidence:
+    """Return what a journal proves; one that is missing proves that the call was never made."""
+    try:
+        return evidence(path.read_bytes())
+    except FileNotFoundError:
+        return evidence(b"")
+
+
+def opened(path: Path) -> dict[str, Any] | None:
+    """Return the fields of the first record, ``None`` where there is none to read."""
+    try:
+        return next(records(path.read_bytes())).fields
+    except (OSError, Damaged, StopIteration):
+        return None
+
+
+async def wait_released(path: Path, timeout: float) -> bool:  # noqa: ASYNC109  the answer says which it was
+    """Wait until no process writes the journal any more; return whether that came within ``timeout`` seconds."""
+    deadline = asyncio.get_running_loop().time() + timeout
+    while not _released(path):
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(_POLL)
+    return True
+
+
+def page_fields(page: ReceivedPage) -> dict[str, Any]:
+    """Return the fields of a received page's record; its strip is the payload."""
+    return encode(_PageFields(page.page, page.width, page.height, page.x_resolution, page.y_resolution))
+
+
+def _record(kind: Kind, fields: dict[str, Any], payload: bytes) -> bytes:
+    if len(payload) > MAX_PAYLOAD:
+        raise ValueError(f"a payload of {len(payload)} bytes; a journal takes {MAX_PAYLOAD}")
+    body = json.dumps({"kind": kind.value, **fields}, separators=(",", ":")).encode("ascii")
+    rest = b"%d %b\n%b" % (len(payload), body, payload)
+    return b"%08x %b" % (zlib.crc32(rest), rest)
+
+
+def _page(record: Record) -> ReceivedPage:
+    page = decode(_PageFields, record.fields)
+    return ReceivedPage(page.page, page.width, page.height, page.x_resolution, page.y_resolution, record.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class _PageFields:
+    page: int
+    width: int
+    height: int
+    x_resolution: float
+    y_resolution: float
+
+
+def _released(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

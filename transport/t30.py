@@ -1,0 +1,144 @@
+"""The words of ITU-T T.30 that calls are judged by: frames, modems, what a frame says.
+
+Frames are as libspandsp shows them: address, control, facsimile control field (FCF, 5.3.6.1), then the information field; the
+FCF's bit X, which tells who received a DIS, is libspandsp's lowest bit and is ignored here. Everything here is pure, and reads
+frames of a far machine that may be hostile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntFlag
+
+#: Characters of a TSI or CSI, and how many (5.3.6.2.4): digits, space and plus. Letters are common in practice, not in the standard.
+IDENT_CHARACTERS = frozenset("0123456789+ ")
+IDENT_LENGTH = 20
+
+_FCF = 2
+_ANY_SENDER = 0xFE
+
+
+class Frame(Enum):
+    """The facsimile control fields that decide something here."""
+
+    DIS = 0x80
+    DCS = 0x82
+    CFR = 0x84
+    FTT = 0x44
+    MPS = 0x4E
+    EOM = 0x8E
+    EOP = 0x2E
+    PRI_MPS = 0x5E
+    PRI_EOM = 0x9E
+    PRI_EOP = 0x3E
+    PPS = 0xBE
+    EOR = 0xCE
+    MCF = 0x8C
+    RTP = 0xCC
+    RTN = 0x4C
+    PPR = 0xBC
+    DCN = 0xFA
+
+
+_FRAMES = {frame.value: frame for frame in Frame}
+#: "That was the last page", with and without a wish to talk (5.3.6.1.6).
+LAST_PAGE = frozenset({Frame.EOP, Frame.PRI_EOP})
+#: The far machine took the page: message confirmation, and retrain positive (5.3.6.1.7).
+CONFIRMS = frozenset({Frame.MCF, Frame.RTP})
+
+
+class Modem(IntFlag):
+    """Modems a machine may use, with libspandsp's values."""
+
+    V27TER = 1
+    V29 = 2
+    V17 = 4
+    ALL = 7
+
+
+class Resolution(IntFlag):
+    """Vertical and horizontal resolutions a machine may use, with libspandsp's values."""
+
+    STANDARD = 0x1
+    FINE = 0x2
+    SUPERFINE = 0x4
+    R8 = 0x20000
+    ALL = 0x20007
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What a DCS says: the modem's name and speed in bit/s, and whether errors are corrected."""
+
+    modem: str
+    bit_rate: int
+    ecm: bool
+
+
+#: DCS bits 11 to 14, as they stand in the second octet of its field, lowest bit first (table 2).
+_RATES = {
+    0x00: ("V.27ter", 2400),
+    0x08: ("V.27ter", 4800),
+    0x04: ("V.29", 9600),
+    0x0C: ("V.29", 7200),
+    0x20: ("V.17", 14400),
+    0x28: ("V.17", 12000),
+    0x24: ("V.17", 9600),
+    0x2C: ("V.17", 7200),
+}
+_RATE_OCTET, _RATE_MASK = 4, 0x3C
+_ECM_OCTET, _ECM_MASK = 6, 0x04
+
+
+def frame_of(message: bytes) -> Frame | None:
+    """Return what kind of frame this is, ``None`` for one that decides nothing.
+
+    >>> frame_of(bytes.fromhex("ff 13 2f"))
+    <Frame.EOP: 46>
+    """
+    return _FRAMES.get(message[_FCF] & _ANY_SENDER) if len(message) > _FCF else None
+
+
+def command_of(message: bytes) -> Frame | None:
+    """Return the post-message command in a frame; that of a PPS or EOR stands in its second field (T.30 A.4.3).
+
+    >>> command_of(bytes.fromhex("ff 13 bf 2f 00 00 10"))
+    <Frame.EOP: 46>
+    """
+    frame = frame_of(message)
+    if frame in (Frame.PPS, Frame.EOR):
+        return frame_of(message[1:])
+    return frame
+
+
+def agreed_in(message: bytes) -> Agreed | None:
+    """Return what a DCS settles, ``None`` if the frame is none or too short."""
+    if frame_of(message) is not Frame.DCS or len(message) <= _RATE_OCTET:
+        return None
+    modem, bit_rate = _RATES.get(message[_RATE_OCTET] & _RATE_MASK, ("", 0))
+    return Agreed(modem, bit_rate, ecm=len(message) > _ECM_OCTET and bool(message[_ECM_OCTET] & _ECM_MASK))
+
+
+def modems_up_to(max_rate: int) -> Modem:
+    """Return the modems whose highest speed is not over ``max_rate`` bit/s; V.27ter is always there."""
+    if max_rate >= 14400:
+        return Modem.ALL
+    return Modem.V29 | Modem.V27TER if max_rate >= 9600 else Modem.V27TER
+
+
+def ident_problem(ident: str) -> str | None:
+    """Return what is wrong with an ident, ``None`` if nothing.
+
+    >>> ident_problem("+1 202 555 0100") is None
+    True
+    """
+    if len(ident) > IDENT_LENGTH:
+        return f"the ident {ident!r} is longer than {IDENT_LENGTH} characters"
+    if not set(ident) <= IDENT_CHARACTERS:
+        return f"the ident {ident!r} may only have digits, spaces and +"
+    return None
+
+
+def printable(ident: bytes) -> str:
+    """Return a far machine's ident as printable ASCII of at most 20 characters, without outer spaces."""
+    return "".join(chr(octet) if 0x20 <= octet < 0x7F else "?" for octet in ident[:IDENT_LENGTH]).strip()
