@@ -33,7 +33,18 @@ MAX_SUBJECT: Final = 300
 #: Identifiers of the thread that an answer carries, the newest last.
 MAX_REFERENCES: Final = 20
 
+#: How the standard library's parsers say that they are lost (found by mutating mails).
+_LOST: Final = (AttributeError, LookupError, TypeError, ValueError)
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>", re.ASCII)
+
+
+class _PlainHeaders(policy.Compat32):
+    """Headers as text: raw bytes count as UTF-8 (RFC 6532), which is what those who write them mean."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        """Return the value as it is read."""
+        del name
+        return _utf8(value.encode("ascii", "surrogateescape"))
 
 
 def serve(channel: Channel, _descriptors: list[int]) -> None:
@@ -42,7 +53,7 @@ def serve(channel: Channel, _descriptors: list[int]) -> None:
         _request, (message, output) = received
         with os.fdopen(message, "rb") as source, os.fdopen(output, "wb") as sink:
             try:
-                answer = _read(source.read(), sink)
+                answer = read_message(source.read(), sink)
             except Refusal as refusal:
                 answer = {"refusal": [refusal.code, refusal.enhanced, refusal.sentence]}
             except (RecursionError, MemoryError):
@@ -50,10 +61,14 @@ def serve(channel: Channel, _descriptors: list[int]) -> None:
         channel.send(answer)
 
 
-def _read(data: bytes, sink: BinaryIO) -> dict[str, Any]:
+def read_message(data: bytes, sink: BinaryIO) -> dict[str, Any]:
+    """Write what a message holds and says to ``sink`` and return the answer; raise :class:`relay.errors.Refusal`."""
     fields = check_bounds(data)
     said = _said(fields)  # a mail without a sender is refused whatever it holds
-    found = contents(BytesParser(_counting(), policy=policy.compat32).parsebytes(data))
+    try:
+        found = contents(BytesParser(_counting(), policy=_PlainHeaders()).parsebytes(data))
+    except _LOST:
+        raise Refusal(550, "5.6.0", "The message is malformed: the description of a part cannot be read.") from None
     said["skipped"] = list(found.skipped)
     said["attachments"] = []
     offset = 0
@@ -81,7 +96,7 @@ def _counting() -> Callable[..., Message]:
     """Return a factory of parts that stops the parser at one too many."""
     made = itertools.count()  # from 0: the parser makes one to try the factory out
 
-    def part(**named: Any) -> Message:  # noqa: ANN401  the parser's own
+    def part(**named: Any) -> Message:
         if next(made) > MAX_PARTS:
             raise Refusal(550, "5.6.0", f"The message has more than {MAX_PARTS} parts.")
         return Message(**named)
@@ -112,7 +127,11 @@ def _sender(fields: Sequence[Field]) -> str:
         raise Refusal(550, "5.6.0", "The message has no From line: it does not say who sent it.")
     if len(raw) > MAX_PARSED:
         raise Refusal(550, "5.6.0", f"The From line is longer than {MAX_PARSED} characters.")
-    header = policy.default.header_factory("from", raw.encode("ascii", "surrogateescape").decode("utf-8", "replace"))
+    unreadable = Refusal(550, "5.6.0", "The From line cannot be read: it has to hold one mail address.")
+    try:
+        header = policy.default.header_factory("from", raw)
+    except _LOST:
+        raise unreadable from None
     if any(group.display_name is not None for group in header.groups):
         raise Refusal(550, "5.6.0", "The From line names a group: it has to name one address.")
     if len(header.addresses) > 1:
@@ -120,8 +139,8 @@ def _sender(fields: Sequence[Field]) -> str:
     address = header.addresses[0].addr_spec if header.addresses else ""
     unclear = any(isinstance(defect, (InvalidHeaderDefect, NonPrintableDefect)) for defect in header.defects)
     # An address that the parser put together (from encoded words, comments, spaces) is not what a mail program showed.
-    if unclear or not address or address not in raw.encode("ascii", "surrogateescape").decode("utf-8", "replace"):
-        raise Refusal(550, "5.6.0", "The From line cannot be read: it has to hold one mail address.")
+    if unclear or not address or address not in raw:
+        raise unreadable
     return str(address)
 
 
@@ -135,8 +154,12 @@ def _automatic(fields: Sequence[Field]) -> bool:
 
 def _value(fields: Sequence[Field], name: str) -> str:
     found = _first([field.value for field in fields if field.name == name])
-    return (found or b"").decode("ascii", "surrogateescape")
+    return _utf8(found or b"")
 
 
-def _first(values: Sequence[Any]) -> Any:  # noqa: ANN401  of what the sequence holds
+def _utf8(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _first(values: Sequence[Any]) -> Any:
     return values[0] if values else None

@@ -102,12 +102,12 @@ def contents(message: Message) -> Contents:
     return Contents(tuple(files), tuple(skipped))
 
 
-def text(raw: object, limit: int) -> str:
+def text(raw: str, limit: int) -> str:
     """Return a header's text as people read it: encoded words (RFC 2047) decoded, one line, no invisible characters."""
-    value = str(raw)[: limit * 8].encode("ascii", "surrogateescape").decode("utf-8", "replace")
+    value = raw[: limit * 8]
     if "=?" in value:
         # A charset that does not exist leaves the raw words: they are all there is.
-        with contextlib.suppress(errors.HeaderParseError, LookupError, ValueError):
+        with contextlib.suppress(errors.MessageError, LookupError, ValueError):
             value = str(make_header(decode_header(value)))
     kept = "".join(c if unicodedata.category(c) not in _INVISIBLE else " " for c in value)
     return " ".join(kept.split())[:limit]

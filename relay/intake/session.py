@@ -41,7 +41,7 @@ _TAKING: Final = 600.0
 
 _LOCAL = r'(?:"(?:[^"\\]|\\[ -~])*"|[^<>"()\s]+)'
 _PATH = re.compile(rf'<(?:@[^:<>\s]+:)?(?P<path>{_LOCAL}@[^<>@"()\s]+|)>(?: +(?P<rest>.*))?')
-_CODED = re.compile(r"(\d)(\d\d) (?!\1\.\d{1,3}\.\d{1,3} )")
+_UNCODED = re.compile(r"(?!220)([245])\d\d (?!\1\.\d{1,3}\.\d{1,3} )")
 #: RFC 3463, for what the library answers by itself.
 _CODES: Final = {
     "250": "2.0.0", "221": "2.0.0", "500": "5.5.2", "501": "5.5.4", "502": "5.5.1", "503": "5.5.1",
@@ -117,7 +117,7 @@ class MailSession(SMTP):
         self._host = host
 
     @property
-    def peer(self) -> Any:  # noqa: ANN401  the transport's own
+    def peer(self) -> Any:
         """The client's socket address."""
         return self.session.peer if self.session else None
 
@@ -233,8 +233,7 @@ class MailSession(SMTP):
 
 
 def _reply(status: str) -> str:
-    """Return a reply as it may go out."""
-    matched = _CODED.match(status)
-    code = _CODES.get(status[:3], f"{matched[1]}.0.0") if matched and matched[1] in "245" else ""
-    coded = f"{status[:3]} {code} {status[4:]}" if code else status
+    """Return a reply as it may go out. The greeting (220) has no enhanced code (RFC 2034 section 3)."""
+    matched = _UNCODED.match(status)
+    coded = f"{matched[0]}{_CODES.get(matched[0][:3], f'{matched[1]}.0.0')} {status[4:]}" if matched else status
     return "".join(c if c.isprintable() else "?" for c in coded)[:MAX_REPLY]

@@ -1,10 +1,12 @@
-"""A real way in: a policy folder, SQLite, blobs in a folder, confined readers, an SMTP listener on a port that the system picks."""
+"""A real way in: a policy folder, SQLite, blobs, confined readers, an SMTP listener on a port that the system picks."""
 
 from __future__ import annotations
 
 import asyncio
+import email.policy
 import time
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +25,7 @@ from relay.store.engine import Store
 from relay.store.tables import attachment, fax, submission
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 POLICY = """
@@ -149,20 +151,47 @@ class Client:
         return await self.content(message)
 
     async def content(self, message: bytes) -> str:
-        """Send the content of DATA, dots stuffed, and return the reply."""
+        """Send the content of DATA and return the reply."""
+        self.put(message)
+        return await self.reply()
+
+    def put(self, message: bytes) -> None:
+        """Send the content of DATA, its dots stuffed, and its end."""
         stuffed = (b"\r\n" + message).replace(b"\r\n.", b"\r\n..")[2:]
         self.writer.write(stuffed + (b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n"))
-        return await self.reply()
+
+    async def begin(self, *recipients: str, sender: str = "alice@example.com") -> None:
+        """Go as far as DATA."""
+        for command in (f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{to}>" for to in recipients), "DATA"):
+            assert (await self.say(command))[:3] in {"250", "354"}
+
+
+PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n" + bytes(range(256)) * 8 + b"\n.\n..\n%%EOF\n"
 
 
 @pytest.fixture
-def settings() -> Smtp:
-    """The listener's settings; a test may override."""
-    return smtp()
+def letter() -> Callable[..., bytes]:
+    """Make a mail as it goes over the wire: attachments (name, bytes, media type), headers as keywords."""
+
+    def letter(*files: tuple[str, bytes, str], sender: str = "Alice <alice@example.com>", **headers: str) -> bytes:
+        message = EmailMessage(policy=email.policy.SMTP)
+        message["From"] = sender
+        message["To"] = "+12025550123@fax.example.com"
+        for name, value in {"Subject": "The contract", "Message_ID": "<one@example.com>", **headers}.items():
+            message[name.replace("_", "-")] = value
+        message.set_content("Please see the attachment.\n.\n..\n")
+        for name, data, media_type in files or (("contract.pdf", PDF, "application/pdf"),):
+            maintype, subtype = media_type.split("/")
+            message.add_attachment(data, maintype=maintype, subtype=subtype, filename=name)
+        return message.as_bytes()
+
+    return letter
 
 
-def smtp(**changes: Any) -> Smtp:  # noqa: ANN401  settings of any type
-    """Return settings for tests: a port that the system picks."""
+@pytest.fixture
+def settings(request: pytest.FixtureRequest) -> Smtp:
+    """The listener's settings: a port that the system picks, and what a test gives by indirect parameters."""
+    changes = getattr(request, "param", {})
     return Smtp.model_validate({"listeners": [{"port": 0}], "disk_reserve_bytes": 0, **changes})
 
 
