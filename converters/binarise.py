@@ -87,7 +87,8 @@ def binarise(gray: Gray, y_dpi: int, mode: Mode) -> tuple[Ink, str]:
 
 def _black_on_white(gray: Gray, cell_rows: int) -> bool:
     """Return whether the page has nothing but black strokes on white: no cell without paper or of light strokes."""
-    if np.any(pooled(gray, cell_rows, CELL, np.maximum) < _PAPER):
+    lightest = pooled(gray, cell_rows, CELL, np.maximum)
+    if np.any((lightest < _PAPER) & (lightest > _INK)):
         return False
     darkest = pooled(gray, cell_rows, CELL, np.minimum)
     return not np.any((darkest < _PAPER) & (eroded(darkest, 3, 3) > _HALF - 40))

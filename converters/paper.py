@@ -49,11 +49,14 @@ def flattened(gray: Gray, cell_rows: int, cell_columns: int) -> Paper:
     if is_drawn(gray):
         return Paper(gray, 0.0)
     noise = _noise(gray)
-    brightest = pooled(gray, cell_rows, cell_columns, np.maximum).astype(np.float32) - 2 * noise
-    white = float(np.percentile(brightest, 80))
+    # Pure white is no scanned paper but what was put around it, or paper that needs no help.
+    scanned = np.where(gray < _PURE, gray, 0)
+    brightest = pooled(scanned, cell_rows, cell_columns, np.maximum).astype(np.float32) - 2 * noise
+    paper = brightest > 0
+    white = float(np.percentile(brightest[paper], 80)) if paper.any() else 0.0
     if white <= _DARKEST_PAPER:
         return Paper(gray, noise)
-    level = _smoothed(_filled(brightest, brightest >= 0.8 * white))
+    level = _smoothed(_filled(brightest, paper & (brightest >= 0.8 * white)))
     height, width = gray.shape
     everywhere = np.asarray(Image.fromarray(level).resize((width, height), Image.Resampling.BILINEAR))
     scaled = gray * (np.float32(_FLAT_WHITE) / np.maximum(everywhere, 60))
