@@ -31,6 +31,8 @@ from relay.inbound.arrival import Arrivals
 from relay.intake.desk import Desk
 from relay.intake.message import MailReader
 from relay.intake.smtp import SmtpServer
+from relay.line import LineSettings
+from relay.line import start as start_line
 from relay.operations import Operations
 from relay.outbound.dial import Dialling
 from relay.outbound.prepare import Preparing
@@ -153,7 +155,24 @@ class Service:
     async def _start_line(self) -> None:
         """Bring the line up, conclude what a predecessor left on it, and let it work."""
         house = self._house
-        line = ProcessLine()
+        simulated, journals = self._settings.lines.simulated, self._settings.data / "journals"
+        journals.mkdir(exist_ok=True)
+        wanted = LineSettings(
+            name="simulated",
+            channels=simulated.channels,
+            journals=str(journals),
+            sandbox=self._settings.confinement.value,
+            real_time=simulated.real_time,
+            exchange=str(simulated.exchange) if simulated.exchange else None,
+            behaviours=dict(simulated.behaviours),
+        )
+        line = ProcessLine(
+            wanted.name,
+            {wanted.name: wanted.channels},
+            journals,
+            lambda descriptor: start_line(descriptor, wanted),
+            simulated=True,
+        )
         self._stack.push_async_callback(line.close)
         await line.start()
         conclusion = Conclusion(house.store, house.ids, house.clock, self._spread)

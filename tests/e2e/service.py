@@ -40,10 +40,13 @@ QUICK_RETRIES = "retries:\n  delay: 1s"
 
 
 class Relay:
-    """One service with its folder. ``exchange``: the socket of a simulated network that runs outside."""
+    """One service with its folder.
+
+    ``exchange``: the socket of a simulated network that runs outside; ``behaviours``: YAML lines of its numbers.
+    """
 
     def __init__(
-        self, folder: Path, *, exchange: Path | None = None, retries: str = QUICK_RETRIES, extra: str = ""
+        self, folder: Path, *, exchange: Path | None = None, behaviours: str = "", retries: str = QUICK_RETRIES
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
@@ -55,12 +58,13 @@ class Relay:
         policies = self.data / "policies"
         policies.mkdir(parents=True, exist_ok=True)
         (policies / "test.yaml").write_text(POLICY.format(a=OFFICE_A, b=OFFICE_B, retries=retries))
-        lines = f"lines:\n  simulated:\n    exchange: {exchange}\n" if exchange else ""
+        network = f"    exchange: {exchange}\n" if exchange else ""
+        table = f"    behaviours:\n{behaviours}" if behaviours else ""
+        lines = f"lines:\n  simulated:\n{network}{table}" if network or table else ""
         self.config.write_text(
             "data: data\nsmtp:\n  listeners:\n    - port: 0\nweb:\n  port: 0\n"
-            "log:\n  format: json\n  full_numbers: true\n"
-            + lines + extra
-        )  # fmt: skip
+            "log:\n  format: json\n  full_numbers: true\n" + lines
+        )
 
     def start(self, *around: str) -> None:
         """Start the service and wait until it listens; raises :class:`RuntimeError` with its log if it does not.
@@ -81,7 +85,7 @@ class Relay:
                 found = json.loads(ready.read_text())
                 self.pid = found["pid"]
                 self.smtp = tuple(found["smtp"][0])
-                self.web = tuple(found["web"])
+                self.web = tuple(found["web"] or ("", 0))
                 return
             time.sleep(0.02)
         raise RuntimeError("the service did not start:\n" + (self.folder / "log").read_text()[-4000:])
