@@ -86,8 +86,8 @@ class SmtpServer:
         self._servers.clear()
 
     def _session_factory(self, listener: Listener) -> Callable[[], MailSession]:
-        host = _Listening(self, listener)
-        hooks = _Hooks(host, self._desk, self._settings, self._blobs)
+        host = _Listening(self, listener, self._settings, self._blobs)
+        hooks = _Hooks(self._desk, self._settings, self._blobs)
         return lambda: MailSession(
             hooks, host, hostname=self._settings.hostname, idle_seconds=self._settings.idle_seconds
         )
@@ -134,14 +134,18 @@ class SmtpServer:
 class _Listening:
     """One listener as its sessions see it: :class:`relay.intake.session.Host`."""
 
-    def __init__(self, server: SmtpServer, listener: Listener) -> None:
+    def __init__(self, server: SmtpServer, listener: Listener, settings: Smtp, blobs: LocalBlobs) -> None:
         self._server = server
+        self._blobs = blobs
         self._proofs = frozenset(Proof(proof.value) for proof in listener.proofs)
-        self.message_bytes = server._settings.message_bytes  # noqa: SLF001  two halves of one thing
-        self.data_seconds = server._settings.data_seconds  # noqa: SLF001  same
-        self.spool = lambda: Spool(server._blobs)  # noqa: SLF001  same
+        self.message_bytes = settings.message_bytes
+        self.data_seconds = settings.data_seconds
         self.admit = server.admit
         self.leave = server.leave
+
+    def spool(self) -> Spool:
+        """Return a fresh file for a message."""
+        return Spool(self._blobs)
 
     def take(self, session: MailSession, envelope: MailEnvelope, spool: Spool) -> asyncio.Task[str]:
         """Hand a complete message over, with what this listener knows of it."""
@@ -153,8 +157,7 @@ class _Listening:
 class _Hooks:
     """aiosmtpd's hooks. An exception in one is answered by :meth:`handle_exception`."""
 
-    def __init__(self, host: _Listening, desk: Desk, settings: Smtp, blobs: LocalBlobs) -> None:
-        self._host = host
+    def __init__(self, desk: Desk, settings: Smtp, blobs: LocalBlobs) -> None:
         self._desk = desk
         self._settings = settings
         self._blobs = blobs
