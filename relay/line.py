@@ -1,7 +1,7 @@
-"""The entry of a line process (``python -m relay.line DESCRIPTOR SETTINGS``): builds the sandbox and the trunk, and runs the line.
+"""The entry of a line process: ``python -m relay.line DESCRIPTOR SETTINGS``.
 
-Started by main with one end of a link and the line's settings as JSON (:class:`LineSettings`). It dies with main: the link ends, and
-the kernel kills it if it does not hear that.
+Builds the sandbox and the trunk and runs the line. Started by main with one end of a link and the line's settings as
+JSON (:class:`LineSettings`). It dies with main: the link ends, and the kernel kills it if it does not hear that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """What a line process needs to know. ``exchange``: socket of a simulated network that runs elsewhere, or ``None``."""
+    """What a line process needs to know. ``exchange``: socket of a simulated network that runs elsewhere."""
 
     name: str
     channels: int

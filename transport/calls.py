@@ -1,7 +1,8 @@
 """One call of a line from its first record to its result: outbound and inbound.
 
-The order makes a crash harmless: the journal is on disk before anything is dialled or answered, the worker's evidence before its
-effects, and the end before anybody is told of it. A line that dies anywhere leaves a journal that tells the truth.
+The order makes a crash harmless: the journal is on disk before anything is dialled or answered, the worker's evidence
+before its effects, and the end before anybody is told of it. A line that dies anywhere leaves a journal that tells
+the truth.
 """
 
 from __future__ import annotations
@@ -189,6 +190,7 @@ def _result(order: Order, outcome: Outcome, *, simulated: bool, sip_code: int, r
         pages=order.pages,
         confirmed=outcome.confirmed,
         contact=outcome.contact,
+        trained=outcome.trained,
         code=outcome.code,
         last_page=outcome.last_page,
     )

@@ -1,8 +1,8 @@
 """Why a call ended: one pure decision for each direction, and what a trunk's refusal means.
 
-The order of the rules: confirmations count before anything else; then our own deeds (cancelled, a fault); then whether a fax
-machine was there at all; then what T.30 says; and only then that the far end hung up, for many machines hang up where the
-standard would have them say DCN.
+The order of the rules: confirmations count before anything else; then our own deeds (cancelled, a fault); then
+whether a fax machine was there at all; then what T.30 says; and only then that the far end hung up, for many machines
+hang up where the standard would have them say DCN.
 """
 
 from __future__ import annotations
@@ -30,23 +30,24 @@ class Hangup(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is known at a call's end. ``contact``: phase B was reached. ``code``: libspandsp's, ``None`` if T.30 did not end.
+    """What is known at a call's end.
 
-    ``pages``: of the document; ``None`` when receiving, where ``last_page`` says whether the page confirmed last was the last.
+    ``pages``: of the document; ``None`` when receiving, where ``last_page`` says whether the page confirmed last was
+    the last. ``contact``: phase B was reached; ``trained``: a training succeeded, so that pages could follow. ``code``:
+    libspandsp's, ``None`` if T.30 did not end.
     """
 
     hangup: Hangup
     pages: int | None
     confirmed: int
     contact: bool
+    trained: bool
     code: int | None
     last_page: bool = False
 
 
-_DROPPED = 49
-_NO_SUITABLE = frozenset({11, 12})
 #: libspandsp 0.0.6's completion codes, when sending.
-_SENDING = {
+_SENDING: dict[int | None, Cause] = {
     **dict.fromkeys((1, 2, 3), Cause.NOT_FAX),
     **dict.fromkeys((6, 14, 20), Cause.TRAINING),
     **dict.fromkeys((8, 9, 10, 17, 19, *range(50, 62)), Cause.REJECTED),
@@ -55,7 +56,7 @@ _SENDING = {
     **dict.fromkeys(range(41, 48), Cause.DOCUMENT),
 }
 #: And when receiving; the files are ours then.
-_RECEIVING = {
+_RECEIVING: dict[int | None, Cause] = {
     **dict.fromkeys((1, 2), Cause.NOT_FAX),
     **dict.fromkeys((6, 14), Cause.TRAINING),
     **dict.fromkeys((8, 9, 10), Cause.REJECTED),
@@ -74,9 +75,9 @@ _OURS = {
 def cause_of(ending: Ending) -> Cause:
     """Return the cause of an answered call's end.
 
-    >>> cause_of(Ending(Hangup.FAR, pages=2, confirmed=2, contact=True, code=None))
+    >>> cause_of(Ending(Hangup.FAR, pages=2, confirmed=2, contact=True, trained=True, code=None))
     <Cause.CONFIRMED: 'confirmed'>
-    >>> cause_of(Ending(Hangup.FAR, pages=2, confirmed=1, contact=True, code=49))
+    >>> cause_of(Ending(Hangup.FAR, pages=2, confirmed=1, contact=True, trained=True, code=49))
     <Cause.LOST_CALL: 'lost_call'>
     """
     sending = ending.pages is not None
@@ -90,9 +91,10 @@ def cause_of(ending: Ending) -> Cause:
         ending.code == 0
     ):  # content with itself, but not every page was confirmed: the document was not what it should be
         return Cause.DOCUMENT if sending else Cause.LOST_CALL
-    if ending.code is not None:
-        return (_SENDING if sending else _RECEIVING).get(ending.code, Cause.LOST_CALL)
-    return Cause.LOST_CALL
+    cause = (_SENDING if sending else _RECEIVING).get(ending.code, Cause.LOST_CALL)
+    if cause is Cause.TRAINING and ending.trained:  # it fell from speed to speed because no page was taken
+        return Cause.PAGE_FAILED
+    return cause
 
 
 #: T.30 can end so before phase B, and knows better than the watchdog why.

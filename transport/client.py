@@ -1,8 +1,8 @@
 """A line that runs in a process of its own, as main sees it (:class:`.seam.Line`).
 
-Invariants: a call's result comes from the line or not at all: when the process dies, every :meth:`ProcessLine.send` that waits raises
-:class:`.seam.LineDown`, every inbound call that was under way is reported as arrived, and the journals say what had come of
-them. The process is started again, with growing pauses while it keeps dying.
+Invariants: a call's result comes from the line or not at all: when the process dies, every :meth:`ProcessLine.send`
+that waits raises :class:`.seam.LineDown`, every inbound call that was under way is reported as arrived, and the
+journals say what had come of them. The process is started again, with growing pauses while it keeps dying.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from transport.seam import (
     CallRequest,
     CallResult,
     Cause,
+    Evidence,
     LineDown,
     Negotiated,
     NumberTable,
@@ -44,6 +45,7 @@ _ARRIVALS = (Arriving, Negotiated, PageConfirmed)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between two starts
 _START = 20.0  # seconds until the line must be up
 _END = 10.0  # and until it must have hung up and ended
+_WRITERS_END = 30.0  # and until the last writer of a journal must have died
 _BATCH = 4000  # numbers of one message
 _NO_TABLE = NumberTable()
 
@@ -60,7 +62,7 @@ class ProcessLine:
         *,
         simulated: bool,
     ) -> None:
-        """``start_process`` starts the line with the descriptor of its end of the link; ``journals`` is a folder that exists."""
+        """``start_process`` starts the line with the descriptor of its end of the link; ``journals``: a folder."""
         self._name = name
         self._channels = dict(channels)
         self._journals = journals
@@ -136,6 +138,13 @@ class ProcessLine:
         if not _CALL.fullmatch(call):
             raise ValueError(f"{call!r} is no name of a call")
         return self._journals / f"{call}.journal"
+
+    async def evidence(self, call: str) -> Evidence:
+        """Return what the journal of a call proves, once no process writes it any more."""
+        path = self.journal(call)
+        if not await journal.wait_released(path, _WRITERS_END):
+            return Evidence(readable=False, complete=False, last_page_offered=True, pages_confirmed=0, result=None)
+        return await asyncio.to_thread(journal.read, path)
 
     def leftovers(self) -> list[Arriving]:
         """Return the inbound calls whose journals a predecessor left behind."""

@@ -1,15 +1,16 @@
 """A call's journal: what is known of it for certain, on disk before it matters.
 
-A call cannot be made exactly once, so after a crash this file decides. Records are appended and synced, each before the deed it
-speaks of can have effects: ``last_page_offered`` before the frame leaves, ``page_confirmed`` (with the page, when receiving) before
-our confirmation leaves. Form of a record::
+A call cannot be made exactly once, so after a crash this file decides. Records are appended and synced, each before
+the deed it speaks of can have effects: ``last_page_offered`` before the frame leaves, ``page_confirmed`` (with the
+page, when receiving) before our confirmation leaves. Form of a record::
 
-    CRC32 of the rest (8 hex digits) SP length of the payload SP JSON object LF payload
+    CRC32 of the rest of the line (8 hex digits) SP CRC32 of the payload SP length of the payload SP JSON object LF
+    payload
 
-Invariants: the file is locked (flock(2)) from its making for as long as the line or the worker lives, since both hold the same
-open file; it is read only when nobody does (:func:`wait_released`). A torn last record counts as never written: its sync had not
-returned, so its deed was not done. Damage before the end makes the journal unreadable, and then everything may have happened. A
-missing or empty file means that the call was never made.
+Invariants: the file is locked (flock(2)) from its making for as long as the line or the worker lives, since both hold
+the same open file; it is read only when nobody does (:func:`wait_released`). A torn last record counts as never
+written: its sync had not returned, so its deed was not done. Damage before the end makes the journal unreadable, and
+then everything may have happened. A missing or empty file means that the call was never made.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 #: No page's strip and no record is longer (bytes).
 MAX_PAYLOAD = 16 * 1024 * 1024
-_CRC = 8
 _POLL = 0.02  # seconds between two tries for the lock
 
 
@@ -71,7 +71,7 @@ class Journal:
 
     @classmethod
     def create(cls, path: Path, opened: dict[str, Any]) -> Journal:
-        """Make and lock a journal with its first record, file and folder synced; :class:`FileExistsError` if there is one."""
+        """Make and lock a journal with its first record, all synced; :class:`FileExistsError` if there is one."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         journal = cls(descriptor)
         try:
@@ -124,29 +124,21 @@ class Journal:
 
 
 def records(data: bytes) -> Iterator[Record]:
-    """Yield the records of a journal up to a torn last one; raises :class:`Damaged` where the file is damaged before its end."""
+    """Yield the records of a journal up to a torn last one; raises :class:`Damaged` where they are damaged before."""
     at = 0
     while at < len(data):
         line = data.find(b"\n", at)
-        if line < 0 or not any(
-            data[at:]
-        ):  # zeros: the file had grown when the machine lost power, its content had not come
+        # Zeros: the file had grown when the power failed, and its content had not come yet.
+        if line < 0 or not any(data[at:]):
             return
-        try:
-            crc, length, body = data[at:line].split(b" ", 2)
-            end = line + 1 + int(length)
-            if len(crc) != _CRC or not 0 <= int(length) <= MAX_PAYLOAD:
-                raise ValueError(data[at:line])
-            if end > len(data):
-                return
-            if int(crc, 16) != zlib.crc32(data[at + _CRC + 1 : end]):
-                raise ValueError(crc)
-            fields = json.loads(body)
-            kind = Kind(fields.pop("kind"))
-        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as fault:
-            raise Damaged(f"the journal is damaged at byte {at}") from fault
-        yield Record(kind, fields, data[line + 1 : end], end)
-        at = end
+        kind, payload_crc, length, fields = _head(data[at:line])
+        payload = data[line + 1 : line + 1 + length]
+        if len(payload) < length:
+            return
+        if zlib.crc32(payload) != payload_crc:
+            raise Damaged(f"the journal's payload at byte {line + 1} is damaged")
+        at = line + 1 + length
+        yield Record(kind, fields, payload, at)
 
 
 def evidence(data: bytes) -> Evidence:
@@ -219,8 +211,21 @@ def _record(kind: Kind, fields: dict[str, Any], payload: bytes) -> bytes:
     if len(payload) > MAX_PAYLOAD:
         raise ValueError(f"a payload of {len(payload)} bytes; a journal takes {MAX_PAYLOAD}")
     body = json.dumps({"kind": kind.value, **fields}, separators=(",", ":")).encode("ascii")
-    rest = b"%d %b\n%b" % (len(payload), body, payload)
-    return b"%08x %b" % (zlib.crc32(rest), rest)
+    rest = b"%08x %d %b" % (zlib.crc32(payload), len(payload), body)
+    return b"%08x %b\n%b" % (zlib.crc32(rest), rest, payload)
+
+
+def _head(line: bytes) -> tuple[Kind, int, int, dict[str, Any]]:
+    """Return a record's kind, its payload's CRC and length, its fields; the line's own CRC vouches for all of them."""
+    crc, _, rest = line.partition(b" ")
+    if crc != b"%08x" % zlib.crc32(rest):
+        raise Damaged(f"the journal's record {line[:40]!r} is damaged")
+    try:
+        payload_crc, length, body = rest.split(b" ", 2)
+        fields = json.loads(body)
+        return Kind(fields.pop("kind")), int(payload_crc, 16), int(length), fields
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as fault:
+        raise Damaged(f"the journal's record {line[:40]!r} has no meaning") from fault
 
 
 def _page(record: Record) -> ReceivedPage:

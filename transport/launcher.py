@@ -13,7 +13,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What one media worker may use: bytes, seconds, counts. ``wall`` is the launcher's to keep, the others the kernel's."""
+    """What one media worker may use: bytes, seconds, counts. ``wall`` is the launcher's, the others the kernel's."""
 
     address_space: int = 768 * MIB
     cpu: int = 600
@@ -77,5 +77,5 @@ class Child(Protocol):
 class Launcher(Protocol):
     """Starts confined children. An entry is ``package.module:function(channel, descriptors)``."""
 
-    async def spawn(self, entry: str, fds: Sequence[int] = (), limits: Any = None) -> Child:  # noqa: ANN401  its own class of our shape
+    async def spawn(self, entry: str, fds: Sequence[int] = (), limits: Any = None) -> Child:
         """Fork a child; raises a :class:`Death` when that cannot be done."""

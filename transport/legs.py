@@ -1,7 +1,7 @@
 """The media side of one fax machine: what is heard in 20 ms goes in, what is said comes out. Sans-I/O.
 
-A leg joins an engine to the form that its media have on the wire: UDPTL datagrams for T.38, 160 octets of G.711 A-law for audio.
-Our own machine and the far ends of the simulated network are built of the same legs.
+A leg joins an engine to the form that its media have on the wire: UDPTL datagrams for T.38, 160 octets of G.711 A-law
+for audio. Our own machine and the far ends of the simulated network are built of the same legs.
 """
 
 from __future__ import annotations

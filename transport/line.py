@@ -1,7 +1,8 @@
 """The line process: one loop between main's orders, the trunk's calls and the media workers.
 
-It never asks main for anything: main publishes the table of numbers, and calls are decided here. When main's link ends, every call
-is hung up and the process ends; the journals tell the next main what had come of them. Messages, main to line::
+It never asks main for anything: main publishes the table of numbers, and calls are decided here. When main's link
+ends, every call is hung up and the process ends; the journals tell the next main what had come of them. Messages,
+main to line::
 
     {"do": "publish", "numbers": [...], "inbound_channels": {...}, "first": bool, "last": bool}
     {"do": "call", "request": {...}}            {"do": "cancel", "call": ...}
@@ -41,7 +42,7 @@ _UNKNOWN = (404, "Not Found")
 
 
 class LineProcess:
-    """The loop of one line process. ``name`` is the trunk's, ``channels`` how many calls it carries at once, in and out."""
+    """The loop of one line process. ``name`` is the trunk's, ``channels`` how many calls it takes in at once."""
 
     def __init__(self, main: Link, premises: calls.Premises, name: str, channels: int) -> None:
         self._main = main
@@ -86,7 +87,7 @@ class LineProcess:
                 if (known := self._calls.get(message["call"])) is not None:
                     known[1].set()
 
-    def _start(self, call: str, work: Any) -> None:  # noqa: ANN401  a function from the cancelling event to a coroutine
+    def _start(self, call: str, work: Any) -> None:
         cancelled = asyncio.Event()
         running: Coroutine[Any, Any, None] = work(cancelled)
         task = asyncio.create_task(running, name=f"call {call}")

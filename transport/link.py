@@ -1,10 +1,11 @@
 """One end of a message link between two of our processes, for event loops.
 
-A ``SOCK_SEQPACKET`` Unix socket (unix(7)) carries one JSON object a message, with descriptors beside it (``SCM_RIGHTS``): what the
-launcher's channels carry too. The kernel keeps the borders, and an empty read is the far end's death.
+A ``SOCK_SEQPACKET`` Unix socket (unix(7)) carries one JSON object a message, with descriptors beside it
+(``SCM_RIGHTS``): what the launcher's channels carry too. The kernel keeps the borders, and an empty read is the far
+end's death.
 
-Invariants: messages leave in the order of :meth:`Link.post`, which never blocks; a message that breaks the rules ends the link, and
-descriptors that came with it are closed.
+Invariants: messages leave in the order of :meth:`Link.post`, which never blocks; a message that breaks the rules ends
+the link, and descriptors that came with it are closed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Link:
     """A connected end in a running event loop. One reader."""
 
     def __init__(self, end: socket.socket) -> None:
-        end.setblocking(False)
+        end.setblocking(False)  # noqa: FBT003  its only parameter
         self._socket = end
         self._waiting: deque[tuple[bytes, list[int]]] = deque()
         self._loop = asyncio.get_running_loop()
@@ -40,7 +41,7 @@ class Link:
         return cls(socket.socket(fileno=descriptor))
 
     def post(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
-        """Send a message soon; the descriptors may be closed at once. A link that is gone swallows it: the reader learns."""
+        """Send a message soon; the descriptors may be closed at once. If nobody is there, the reader learns it."""
         data = json.dumps(message, separators=(",", ":")).encode("ascii")
         if len(data) > MAX_MESSAGE:
             raise ValueError(f"a message of {len(data)} bytes; a link carries {MAX_MESSAGE}")

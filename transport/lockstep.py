@@ -1,8 +1,8 @@
 """Media without a network: two ends exchange one message for each 20 ms, holding what was said in them.
 
-Neither end's time passes before the other's message is there, so a call runs as fast as the machines can go, or as slowly as one
-of them likes, and no packet is ever late. A closed end is a hang-up. Form: for each datagram (UDPTL, or 160 octets of G.711) its
-length in two octets, then itself.
+Neither end's time passes before the other's message is there, so a call runs as fast as the machines can go, or as
+slowly as one of them likes, and no packet is ever late. A closed end is a hang-up. Form: for each datagram (UDPTL, or
+160 octets of G.711) its length in two octets, then itself.
 """
 
 from __future__ import annotations

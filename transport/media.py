@@ -1,7 +1,8 @@
-"""One call's media and T.30, sans-I/O: what is heard goes in with each tick, what is said comes out, evidence goes to the journal.
+"""One call's media and T.30, sans-I/O.
 
-Time is counted in ticks of 20 ms, so the watchdogs measure call time, whatever the clock on the wall says. Nothing that a tick
-produced is handed out if the journal could not be synced in it.
+What is heard goes in with each tick, what is said comes out, evidence goes to the journal. Time is counted in ticks
+of 20 ms, so the watchdogs measure call time, whatever the clock on the wall says. Nothing that a tick produced is
+handed out if the journal could not be synced in it.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ class Call:
             hangup=hangup,
             confirmed=witness.confirmed,
             contact=witness.contacted,
+            trained=witness.trained,
             last_page=witness.last_page,
             code=engine.code,
             reason=reason or (completion(engine.code) if engine.code is not None else ""),

@@ -1,7 +1,7 @@
 """The values of the seam as JSON and back, for channels between processes and for journals.
 
-Invariant: decoding is strict. A worker may have been taken over by a hostile fax, so a field that is missing, too many or of
-another type is :class:`BadMessage`, never an object with odd values in it.
+Invariant: decoding is strict. A worker may have been taken over by a hostile fax, so a field that is missing, too
+many or of another type is :class:`BadMessage`, never an object with odd values in it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ class BadMessage(Exception):
     """Another process said something that has no meaning; the remedy is to end it."""
 
 
-def encode(value: Any) -> dict[str, Any]:  # noqa: ANN401  any frozen dataclass
+def encode(value: Any) -> dict[str, Any]:
     """Return a dataclass of plain fields as JSON values.
 
     >>> from transport.seam import PageConfirmed
@@ -35,7 +35,7 @@ def encode(value: Any) -> dict[str, Any]:  # noqa: ANN401  any frozen dataclass
 
 def decode(kind: type[Value], message: object) -> Value:
     """Return the dataclass that :func:`encode` wrote; raises :class:`BadMessage`."""
-    hints = _hints(kind)
+    hints: dict[str, Any] = _hints(kind)
     if not isinstance(message, dict) or not set(message) <= set(hints):
         raise BadMessage(f"this is no {kind.__name__}")
     try:
@@ -44,7 +44,7 @@ def decode(kind: type[Value], message: object) -> Value:
         raise BadMessage(f"this is no whole {kind.__name__}") from fault
 
 
-def encode_event(happened: Any) -> dict[str, Any]:  # noqa: ANN401  any event of the seam
+def encode_event(happened: Any) -> dict[str, Any]:
     """Return an event with its kind.
 
     >>> from transport.seam import Ringing
@@ -54,7 +54,7 @@ def encode_event(happened: Any) -> dict[str, Any]:  # noqa: ANN401  any event of
     return {"kind": type(happened).__name__, "event": encode(happened)}
 
 
-def decode_event(kinds: Iterable[type[Any]], message: Mapping[str, Any]) -> Any:  # noqa: ANN401  one of ``kinds``
+def decode_event(kinds: Iterable[type[Any]], message: Mapping[str, Any]) -> Any:
     """Return the event that :func:`encode_event` wrote, if it is one of ``kinds``; raises :class:`BadMessage`."""
     for kind in kinds:
         if kind.__name__ == message.get("kind"):
@@ -71,11 +71,11 @@ def text(message: Mapping[str, Any], key: str, longest: int = 200) -> str:
 
 
 @functools.cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
+def _hints(kind: Hashable) -> dict[str, Any]:
     return typing.get_type_hints(kind, localns={"Path": Path, "Mapping": Mapping})
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  any JSON value
+def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Path):
@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  any JSON value
     return value
 
 
-def _typed(hint: Any, value: Any, name: str) -> Any:  # noqa: ANN401, C901, PLR0911  one return for each kind of field
+def _typed(hint: Any, value: Any, name: str) -> Any:
     if isinstance(hint, types.UnionType):
         if value is None and types.NoneType in hint.__args__:
             return None

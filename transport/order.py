@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A call to carry. ``pages`` of the document to send; ``None``: receive. The rest as in :class:`.seam.CallRequest`."""
+    """A call to carry. ``pages`` of the document; ``None``: receive. The rest as in :class:`.seam.CallRequest`."""
 
     call: str
     pages: int | None
@@ -52,6 +52,7 @@ class Outcome:
     hangup: Hangup
     confirmed: int = 0
     contact: bool = False
+    trained: bool = False
     last_page: bool = False
     code: int | None = None
     reason: str = ""

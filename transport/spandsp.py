@@ -1,11 +1,12 @@
 """The T.30 engines: libspandsp 0.0.6 by cffi. The only importer of the C library.
 
-An engine is one fax machine. :class:`AudioEngine` takes and gives 160 linear samples per 20 ms; :class:`T38Engine` takes and
-gives IFP packets (ITU-T T.38). Nothing here does I/O or reads a clock: samples are time, for every T.30 timer.
+An engine is one fax machine. :class:`AudioEngine` takes and gives 160 linear samples per 20 ms; :class:`T38Engine`
+takes and gives IFP packets (ITU-T T.38). Nothing here does I/O or reads a clock: samples are time, for every T.30
+timer.
 
-Invariants: make engines after the fork (their callbacks are memory of one process); a listener's exception does not unwind into C
-but is raised by the call that led to it, so that a page that could not be stored is never confirmed on the wire; a closed engine
-is never handed to C again.
+Invariants: make engines after the fork (their callbacks are memory of one process); a listener's exception does not
+unwind into C but is raised by the call that led to it, so that a page that could not be stored is never confirmed on
+the wire; a closed engine is never handed to C again.
 """
 
 from __future__ import annotations
@@ -72,16 +73,16 @@ class Statistics:
 
 
 class Listener(Protocol):
-    """Who hears of a machine's progress, while C waits: be quick, but sync what must be on disk before the answer leaves."""
+    """Who hears of a machine's progress, while C waits: sync what must be on disk before the answer leaves."""
 
     def frame(self, message: bytes, *, sent: bool) -> None:
-        """A control frame is about to leave (``sent``) or came."""
+        """Hear of a control frame: it is about to leave (``sent``), or came."""
 
     def contact(self) -> None:
-        """Phase B: both machines have spoken."""
+        """Hear of phase B: both machines have spoken."""
 
     def page(self) -> None:
-        """Phase D: a page's fate is known. When receiving, MCF has not left yet."""
+        """Hear of phase D: a page's fate is known. When receiving, MCF has not left yet."""
 
 
 class Engine:
@@ -122,7 +123,7 @@ class Engine:
         self._library.lib.t30_terminate(self._t30)
         self._raise()
 
-    def _set_up(self, t30: Any) -> None:  # noqa: ANN401  C pointers have no type here
+    def _set_up(self, t30: Any) -> None:
         """Configure the T.30 machine; a value that the library refuses is a fault of ours."""
         lib, machine = self._library.lib, self._machine
         self._t30 = t30
@@ -148,7 +149,7 @@ class Engine:
         frames = self._callback("t30_real_time_frame_handler_t", self._on_frame, None)
         lib.t30_set_real_time_frame_handler(t30, frames, null)
 
-    def _callback(self, kind: str, function: Callable[..., object], otherwise: int | None) -> Any:  # noqa: ANN401
+    def _callback(self, kind: str, function: Callable[..., object], otherwise: int | None) -> Any:
         made = self._library.ffi.callback(kind, function, error=otherwise, onerror=self._keep_fault)
         self._keep.append(made)
         return made
@@ -172,7 +173,7 @@ class Engine:
     def _on_end(self, _t30: object, _user: object, code: int) -> None:
         self.code = code
 
-    def _on_frame(self, _t30: object, _user: object, received: int, message: Any, length: int) -> None:  # noqa: ANN401
+    def _on_frame(self, _t30: object, _user: object, received: int, message: Any, length: int) -> None:
         if self._fault is None:
             self._listener.frame(bytes(self._library.ffi.buffer(message, length)), sent=not received)
 
@@ -220,7 +221,7 @@ class T38Engine(Engine):
         super().__init__(machine, listener)
         ffi, lib = self._library.ffi, self._library.lib
 
-        def on_packet(_core: object, _user: object, packet: Any, length: int, count: int) -> int:  # noqa: ANN401
+        def on_packet(_core: object, _user: object, packet: Any, length: int, count: int) -> int:
             send(bytes(ffi.buffer(packet, length)), count)
             return 0
 
@@ -275,7 +276,7 @@ class Law:
 def completion(code: int) -> str:
     """Return the sentence of a completion code."""
     found = library()
-    return found.ffi.string(found.lib.t30_completion_code_to_str(code)).decode("ascii", "replace")
+    return _text(found.ffi, found.lib.t30_completion_code_to_str(code))
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,19 +286,23 @@ class _Library:
 
 
 def _load() -> _Library:
-    ffi = FFI()
+    ffi: Any = FFI()
     ffi.cdef(DECLARATIONS)
     try:
         lib = ffi.dlopen(_LIBRARY)
     except OSError as fault:
         raise LibraryMissing(f"{_LIBRARY} cannot be loaded ({fault}); {_REMEDY}") from fault
-    last = ffi.string(lib.t30_completion_code_to_str(_LAST_CODE)).decode("ascii", "replace")
-    beyond = ffi.string(lib.t30_completion_code_to_str(_LAST_CODE + 1)).decode("ascii", "replace")
+    last = _text(ffi, lib.t30_completion_code_to_str(_LAST_CODE))
+    beyond = _text(ffi, lib.t30_completion_code_to_str(_LAST_CODE + 1))
     if last != _LAST_TEXT or beyond != "???":
         raise LibraryMissing(
             f"{_LIBRARY} is not version 0.0.6 ({last!r} is its completion code {_LAST_CODE}); {_REMEDY}"
         )
     return _Library(ffi, lib)
+
+
+def _text(ffi: Any, string: Any) -> str:
+    return str(ffi.string(string), "ascii", "replace")
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """What :mod:`transport.spandsp` uses of libspandsp 0.0.6, as C declarations for cffi's ABI mode.
 
-Source: the headers of Debian's libspandsp-dev 0.0.6. ``t30_stats_t`` and the completion codes differ in 3.0, and ABI mode
-checks nothing: load ``libspandsp.so.2`` alone, and only after its self-check.
+Source: the headers of Debian's libspandsp-dev 0.0.6. ``t30_stats_t`` and the completion codes differ in 3.0, and ABI
+mode checks nothing: load ``libspandsp.so.2`` alone, and only after its self-check.
 """
 
 DECLARATIONS = """

@@ -1,8 +1,8 @@
 """The words of ITU-T T.30 that calls are judged by: frames, modems, what a frame says.
 
-Frames are as libspandsp shows them: address, control, facsimile control field (FCF, 5.3.6.1), then the information field; the
-FCF's bit X, which tells who received a DIS, is libspandsp's lowest bit and is ignored here. Everything here is pure, and reads
-frames of a far machine that may be hostile.
+Frames are as libspandsp shows them: address, control, facsimile control field (FCF, 5.3.6.1), then the information
+field; the FCF's bit X, which tells who received a DIS, is libspandsp's lowest bit and is ignored here. Everything
+here is pure, and reads frames of a far machine that may be hostile.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntFlag
 
-#: Characters of a TSI or CSI, and how many (5.3.6.2.4): digits, space and plus. Letters are common in practice, not in the standard.
+#: Characters of a TSI or CSI, and how many (5.3.6.2.4): digits, space and plus.
 IDENT_CHARACTERS = frozenset("0123456789+ ")
 IDENT_LENGTH = 20
 
@@ -54,6 +54,10 @@ class Modem(IntFlag):
     V29 = 2
     V17 = 4
     ALL = 7
+
+
+#: Bit/s.
+_FASTEST = {Modem.V17: 14400, Modem.V29: 9600}
 
 
 class Resolution(IntFlag):
@@ -121,9 +125,9 @@ def agreed_in(message: bytes) -> Agreed | None:
 
 def modems_up_to(max_rate: int) -> Modem:
     """Return the modems whose highest speed is not over ``max_rate`` bit/s; V.27ter is always there."""
-    if max_rate >= 14400:
+    if max_rate >= _FASTEST[Modem.V17]:
         return Modem.ALL
-    return Modem.V29 | Modem.V27TER if max_rate >= 9600 else Modem.V27TER
+    return Modem.V29 | Modem.V27TER if max_rate >= _FASTEST[Modem.V29] else Modem.V27TER
 
 
 def ident_problem(ident: str) -> str | None:
@@ -141,4 +145,5 @@ def ident_problem(ident: str) -> str | None:
 
 def printable(ident: bytes) -> str:
     """Return a far machine's ident as printable ASCII of at most 20 characters, without outer spaces."""
-    return "".join(chr(octet) if 0x20 <= octet < 0x7F else "?" for octet in ident[:IDENT_LENGTH]).strip()
+    said = ident[:IDENT_LENGTH].decode("ascii", "replace")
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in said).strip()

@@ -1,11 +1,13 @@
-"""The little of TIFF that a call needs: is this a fax document, and where does a received page's strip lie (TIFF 6.0, class F).
+"""The little of TIFF (6.0, class F) that a call needs: is this a fax document, where does a received page's strip lie.
 
-Both files are our own: the one to send was decoded and checked by its maker, the received one was written by libspandsp. So this
-reads tags and never pixels; but what it reads of a received page came from a far machine, so every offset is checked.
+Both files are our own: the one to send was decoded and checked by its maker, the received one was written by
+libspandsp. So this reads tags and never pixels; but what it reads of a received page came from a far machine, so
+every offset is checked.
 """
 
 from __future__ import annotations
 
+import itertools
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -69,11 +71,9 @@ def check_document(data: bytes | mmap, pages: int) -> None:
 
 
 def received_page(data: bytes | mmap, page: int) -> ReceivedPage:
-    """Return page ``page`` (1 is the first) of a file that libspandsp wrote; :class:`NotFax` if it is not there whole."""
-    for number, directory in enumerate(_directories(data), start=1):
-        if number == page:
-            break
-    else:
+    """Return page ``page`` (1 is the first) of a file that libspandsp wrote; :class:`NotFax` if it is not whole."""
+    directory = next(itertools.islice(_directories(data), page - 1, None), None)
+    if directory is None:
         raise NotFax(f"page {page} is not in the received file")
     kind = tuple(directory.number(tag) for tag in (_COMPRESSION, _PHOTOMETRIC, _FILL_ORDER))
     if kind != (_T6, _WHITE_IS_ZERO, _LOWEST_BIT_FIRST):

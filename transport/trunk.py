@@ -1,6 +1,7 @@
-"""What a line needs of the way to the telephone network: dial a leg, answer one, hang up. The simulated network and SIP stand behind it.
+"""What a line needs of the way to the telephone network: dial a leg, answer one, hang up.
 
-Media belong to a leg as a descriptor that a worker takes over; a trunk knows nothing of T.30.
+The simulated network stands behind it, and SIP can. Media belong to a leg as a descriptor that a worker takes over; a
+trunk knows nothing of T.30.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """UDPTL, the datagrams of T.38 over UDP, with redundancy (ITU-T T.38 9.1 and annex D). Does no I/O.
 
-A datagram holds a sequence number, the newest IFP packet and copies of those before it (ASN.1 aligned PER, 9.1.4), so that up
-to ``redundancy`` lost datagrams in a row are repaired by the next one. A parity error recovery field (FEC) is understood as far
-as its primary packet; nobody sends it to a party that did not offer it.
+A datagram holds a sequence number, the newest IFP packet and copies of those before it (ASN.1 aligned PER, 9.1.4), so
+that up to ``redundancy`` lost datagrams in a row are repaired by the next one. A parity error recovery field (FEC) is
+understood as far as its primary packet; nobody sends it to a party that did not offer it.
 
-Invariants: :meth:`Receiver.receive` never raises on what a far end sent; packets come out in order, each at most once; a datagram
-that is older than the newest one is dropped, for the engine cannot go back.
+Invariants: :meth:`Receiver.receive` never raises on what a far end sent; packets come out in order, each at most
+once; a datagram that is older than the newest one is dropped, for the engine cannot go back.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ MAX_DATAGRAM = 400
 MAX_IFP = 1024
 _MODULO = 0x10000
 _FEC = 0x80
+_TWO_OCTETS = 0x80
 
 
 class Sender:
@@ -83,7 +84,7 @@ def _open_type(packet: bytes) -> bytes:
     """Return an open type field: its length in one octet, or in two from 128 on (X.691 10.9.3)."""
     if len(packet) > MAX_IFP:
         raise ValueError(f"an IFP packet of {len(packet)} bytes")
-    if len(packet) < 0x80:
+    if len(packet) < _TWO_OCTETS:
         return bytes((len(packet),)) + packet
     return (0x8000 | len(packet)).to_bytes(2, "big") + packet
 

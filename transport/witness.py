@@ -1,8 +1,9 @@
 """What the engine tells of a call, turned into evidence: the journal's records and the events, each before its effect.
 
-The offer of the last page (EOP, PPS-EOP or EOR-EOP: T.30 5.3.6.1.6 and annex A) is on disk before the frame is modulated, since
-libspandsp shows a frame before it leaves; a received page is on disk before libspandsp makes its MCF. If the disk refuses, the
-exception goes through the engine to :class:`.media.Call`, which lets nothing leave any more.
+The offer of the last page (EOP, PPS-EOP or EOR-EOP: T.30 5.3.6.1.6 and annex A) is on disk before the frame is
+modulated, since libspandsp shows a frame before it leaves; a received page is on disk before libspandsp makes its
+MCF. If the disk refuses, the exception goes through the engine to :class:`.media.Call`, which lets nothing leave any
+more.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ class Witness(abc.ABC):
     def judge(self, statistics: Statistics) -> None:
         """Decide at phase D whether one more page is confirmed."""
 
+    @abc.abstractmethod
     def check(self) -> None:
         """Look at what is under way; raises :class:`TooLong`."""
 
@@ -119,6 +121,9 @@ class SendingWitness(Witness):
         """Count a page whose answer was a confirmation; libspandsp also goes on after a negative one."""
         if self._answer in CONFIRMS and statistics.pages_sent > self.confirmed:
             self.confirm({"page": self.confirmed + 1})
+
+    def check(self) -> None:
+        """Let a page of ours take its time: T.30's timers and the call's deadline hold."""
 
 
 class ReceivingWitness(Witness):

@@ -1,16 +1,17 @@
 """The media worker: the confined child that carries one call (``transport.worker:carry``).
 
-Its channel brings the order with the descriptors it may use: the media, the journal, and the document when sending. It reports
-events and, last, the outcome; the line's death or its own ends everything, and the journal speaks. libspandsp wants paths, so
-the document is copied into the sandbox's private ``/tmp``, and removed when the call ends; a worker that was killed leaves its
-folder, which the next one sweeps away.
+Its channel brings the order with the descriptors it may use: the media, the journal, and the document when sending.
+It reports events and, last, the outcome; the line's death or its own ends everything, and the journal speaks.
+libspandsp wants paths, so the document is copied into the sandbox's private ``/tmp``, and removed when the call ends;
+a worker that was killed leaves its folder, which the next one sweeps away.
 
 Messages, line to worker::
 
     {"do": "carry", "order": {...}}  + [media, journal] or [media, journal, document]
     {"do": "hang_up", "why": "cancelled"}
 
-and worker to line: ``{"say": "event", ...}`` (:func:`.messages.encode_event`) and ``{"say": "outcome", "outcome": {...}}``.
+and worker to line: ``{"say": "event", ...}`` (:func:`.messages.encode_event`) and ``{"say": "outcome", "outcome":
+{...}}``.
 """
 
 from __future__ import annotations

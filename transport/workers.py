@@ -42,7 +42,8 @@ class Workers:
     ) -> Outcome:
         """Carry one call to its end and return the outcome; by the journal, where the worker died.
 
-        ``descriptors`` (media, journal, document) are closed here once the worker has them. The worker is dead on return.
+        ``descriptors`` (media, journal, document) are closed here once the worker has them. The worker is dead on
+        return.
         """
         child: Child | None = None
         try:
@@ -55,7 +56,7 @@ class Workers:
             return await self._attend(child, report, cancelled)
         except BadMessage as fault:
             reason = f"the worker said what has no meaning: {fault}"
-        except Exception as fault:  # noqa: BLE001  the launcher's own exceptions, known by their shape
+        except Exception as fault:
             if not isinstance(fault, Death):
                 raise
             reason = str(fault)
@@ -95,6 +96,7 @@ def _proved(journal: Journal, reason: str) -> Outcome:
         Hangup.LOST_WORKER,
         confirmed=evidence.pages_confirmed,
         contact=True,
+        trained=True,
         last_page=evidence.last_page_offered,
         reason=reason[:200],
     )

@@ -55,7 +55,7 @@ async def _attend(exchange: Exchange, descriptor: int) -> None:
 async def _listen(exchange: Exchange, path: Path) -> None:
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.setblocking(False)
+        listener.setblocking(False)  # noqa: FBT003  its only parameter
         listener.bind(str(path))
         path.chmod(0o600)
         listener.listen()

@@ -22,11 +22,12 @@ class Party(Enum):
 class Behaviour:
     """One kind of far end.
 
-    ``summary`` and ``cause`` are what the documentation says of it; ``cause`` is that of the first call. ``refusal``: a SIP code
-    instead of an answer. ``ring_seconds`` before either. ``loss``: share of packets lost, each way. ``noise``: root mean square of the
-    noise on an audio line, in 16-bit steps. ``fastest``: trainings at a higher speed than this (bit/s) fail; 0 is all of them.
-    ``broken_pages``: no page is received well. ``drop_after``: it hangs up in the page that follows this one. ``first``: the
-    behaviour that a caller's first call to a number meets instead.
+    ``summary`` and ``cause`` are what the documentation says of it; ``cause`` is that of the first call. ``refusal``:
+    a SIP code instead of an answer. ``ring_seconds`` before either. ``loss``: share of packets lost, each way.
+    ``noise``: root mean square of the noise on an audio line, in 16-bit steps. ``fastest``: trainings at a higher
+    speed than this (bit/s) fail; 0 is all of them. ``broken_pages``: no page is received well. ``drop_after``: it
+    hangs up in the page that follows this one. ``first``: the behaviour that a caller's first call to a number meets
+    instead.
     """
 
     summary: str

@@ -1,11 +1,12 @@
 """The exchange of the simulated network: routes calls, joins the media of two parties, plays the far ends.
 
-Relays' lines connect by a :class:`~transport.link.Link` and say what a trunk would be told. Messages, line to exchange::
+Relays' lines connect by a :class:`~transport.link.Link` and say what a trunk would be told. Messages, line to
+exchange::
 
-    {"do": "hello", "behaviours": {number: name}, "real_time": bool}
-    {"do": "publish", "numbers": [...], "first": bool}          the line's numbers, in parts; ``first`` clears the old ones
-    {"do": "dial", "leg": "o1", "call": ..., "to": ..., "from": ..., "t38": bool, "audio": bool}  + [media]
-    {"do": "answer", "leg": "i1"}     {"do": "refuse", "leg": "i1", "code": 486, "reason": ...}     {"do": "bye", "leg": ...}
+    {"do": "hello", "behaviours": {number: name}, "real_time": bool} {"do": "publish", "numbers": [...], "first":
+    bool}          the line's numbers, in parts; ``first`` clears the old ones {"do": "dial", "leg": "o1", "call":
+    ..., "to": ..., "from": ..., "t38": bool, "audio": bool}  + [media] {"do": "answer", "leg": "i1"}     {"do":
+    "refuse", "leg": "i1", "code": 486, "reason": ...}     {"do": "bye", "leg": ...}
 
 and exchange to line::
 
@@ -13,8 +14,8 @@ and exchange to line::
     {"say": "refused", "leg": "o1", "code": 486 | null, "reason": ...}
     {"say": "incoming", "leg": "i1", "to": ..., "from": ..., "t38": bool}  + [media]
 
-Media are lock-step sockets (:mod:`transport.lockstep`); a closed one is a hang-up, so a party that died hung up. In real time the
-exchange holds each answer back until its tick is due, and so paces both ends.
+Media are lock-step sockets (:mod:`transport.lockstep`); a closed one is a hang-up, so a party that died hung up. In
+real time the exchange holds each answer back until its tick is due, and so paces both ends.
 """
 
 from __future__ import annotations

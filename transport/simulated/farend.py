@@ -1,7 +1,7 @@
 """The far ends of the simulated network: fax machines with their faults, and those that are none.
 
-A far end gets one tick's media and returns one tick's, or ``None`` when it hangs up. Its fax machines are the same engines that the
-relay's workers use; what makes them faulty is around them.
+A far end gets one tick's media and returns one tick's, or ``None`` when it hangs up. Its fax machines are the same
+engines that the relay's workers use; what makes them faulty is around them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class FarEnd(Protocol):
         """Exchange 20 ms of media; ``None``: it hangs up."""
 
     def close(self) -> None:
-        """The call is over."""
+        """Give back what it holds: the call is over."""
 
 
 class Stranger:
@@ -59,7 +59,7 @@ class Stranger:
         return [self._law.encode(self._block())]
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Give back nothing."""
 
     def _block(self) -> bytes:
         if self._speech:

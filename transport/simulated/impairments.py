@@ -1,4 +1,4 @@
-"""What the simulated network does to media: loss, noise, broken bits. Randomness is seeded, so that a call can be repeated."""
+"""What the simulated network does to media: loss, noise, broken bits. Seeded, so that a call can be repeated."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Noise:
 
 
 def speech(seed: int) -> list[bytes]:
-    """Return some seconds of blocks that sound like a person to a modem: a voice's pitch and formants, syllables, pauses."""
+    """Return some seconds of what sounds like a person to a modem: pitch, overtones, syllables, pauses."""
     time = np.arange(8000 * 8) / 8000
-    syllables = (np.sin(2 * np.pi * 3.1 * time) > 0) & (np.sin(2 * np.pi * 0.4 * time) > -0.5)
+    syllables = (np.sin(2 * np.pi * 3.1 * time) > 0) & (np.sin(2 * np.pi * 0.4 * time) > 0)
     pitch = 120 + 30 * np.sin(2 * np.pi * 0.7 * time)
     voice = sum(np.sin(2 * np.pi * overtone * np.cumsum(pitch) / 8000) / overtone for overtone in (1, 2, 3, 5, 8, 13))
     breath = np.random.default_rng(seed).normal(0.0, 200.0, len(time))

@@ -1,18 +1,20 @@
 """The media of the network's calls: one party with a far end, or two parties with each other, tick by tick.
 
-Each answers a tick's message with one of its own; in real time the answer waits until its tick is due. ``run`` returns who hung up.
+Each answers a tick's message with one of its own; in real time the answer waits until its tick is due. ``run``
+returns who hung up.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING
 
 from transport import lockstep
 from transport.legs import TICK
 
 if TYPE_CHECKING:
+    import socket
+
     from transport.simulated.farend import FarEnd
 
 CALLER, CALLEE = "caller", "callee"
@@ -81,7 +83,7 @@ class _Media:
     """A lock-step socket in the event loop."""
 
     def __init__(self, end: socket.socket) -> None:
-        end.setblocking(False)
+        end.setblocking(False)  # noqa: FBT003  its only parameter
         self._socket = end
         self._loop = asyncio.get_running_loop()
 
@@ -93,7 +95,7 @@ class _Media:
             return b""
 
     def send(self, message: bytes) -> bool:
-        """Send one message: there is room, for the other end answers each before it sends the next. ``False``: nobody is there."""
+        """Send one message; there is room, for the other end answers each. ``False``: nobody is there."""
         try:
             self._socket.send(message)
         except OSError:

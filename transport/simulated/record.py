@@ -1,7 +1,7 @@
-"""The simulated network's own log: what its far ends saw, kept apart from the relay, to hold the relay's claims against.
+"""The simulated network's own log: what its far ends saw, to hold the relay's claims against.
 
-One JSON object a line. Invariant: a line is on disk when :meth:`Record.write` returns, so that a far end's confirmation never leaves
-before the log has it.
+One JSON object a line. Invariant: a line is on disk when :meth:`Record.write` returns, so that a far end's
+confirmation never leaves before the log has it.
 """
 
 from __future__ import annotations

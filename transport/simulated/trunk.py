@@ -59,7 +59,7 @@ class SimulatedTrunk:
                     self._greet(link)
                     while (received := await link.receive()) is not None:
                         pause = _FIRST_PAUSE
-                        self._heard(*received, on_incoming)
+                        self._heard(received[0], received[1], on_incoming)
             except OSError:
                 pass  # not there yet: tried again below
             finally:
@@ -86,8 +86,8 @@ class SimulatedTrunk:
                 leg.put(_DOWN)
             else:
                 order = {
-                    "do": "dial", "leg": leg.name, "call": request.call, "to": request.destination, "from": request.caller,
-                    "t38": request.t38 is not T38Mode.NEVER, "audio": request.t38 is not T38Mode.PREFER,
+                    "do": "dial", "leg": leg.name, "call": request.call,
+                    "to": request.destination, "from": request.caller, "t38": request.t38 is not T38Mode.NEVER, "audio": request.t38 is not T38Mode.PREFER,
                 }  # fmt: skip
                 self._link.post(order, [theirs.fileno()])
         return leg
@@ -121,7 +121,7 @@ class SimulatedTrunk:
             link.post({"do": "publish", "numbers": self._numbers[at : at + _BATCH], "first": at == 0})
 
     @contextlib.asynccontextmanager
-    async def _connected(self) -> Any:  # noqa: ANN401  an async iterator of one link
+    async def _connected(self) -> Any:
         if self._exchange is not None:
             end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with contextlib.closing(end):
