@@ -30,7 +30,7 @@ ENTRY = "converters.worker:serve"
 MOST_FILES = 100
 #: Characters of a file's name that travel to the child: names are for sentences.
 _NAME = 200
-_TIME = frozenset({-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGALRM})
+_TIME = frozenset({-signal.SIGXCPU, -signal.SIGALRM})
 
 
 class Converter:
@@ -163,10 +163,10 @@ class _Trace:
 
 
 def _of_death(death: Death, source: str) -> Exception:
-    """Return what a child's end says: out of time, brought down by the document, or a fault of ours."""
+    """Return what a child's end says: out of time, brought down by the document, or ours (SIGKILL)."""
     if death.status in _TIME or death.took_too_long:
         return Refused(Reason.TOO_LONG, source)
-    if death.status is not None and death.status < 0:
+    if death.status is not None and death.status < 0 and death.status != -signal.SIGKILL:
         return Refused(Reason.DAMAGED, source)
     return Broken(f"the converter ended: {death}")
 

@@ -82,7 +82,7 @@ class ChildDied(Exception):
     @property
     def took_too_long(self) -> bool:
         """Whether a time limit, of the wall clock or of the CPU, ended it."""
-        return self.status is None or self.status in (-signal.SIGXCPU, -signal.SIGKILL)
+        return self.status is None or self.status == -signal.SIGXCPU
 
 
 class Child:

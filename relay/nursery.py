@@ -96,7 +96,8 @@ def _become(order: dict[str, Any], channel: Channel, fds: list[int]) -> None:
     try:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         for name, value in order["limits"].items():
-            resource.setrlimit(getattr(resource, name), (value, value))
+            hard = value + 1 if name == "RLIMIT_CPU" else value  # SIGXCPU first: a SIGKILL is then somebody else's
+            resource.setrlimit(getattr(resource, name), (value, hard))
         module, _, function = order["entry"].partition(":")
         entry = getattr(importlib.import_module(module), function)
         seccomp.confine()
