@@ -132,6 +132,9 @@ async def test_what_is_refused_after_the_message(relay: Relay, letter: Callable[
         letter(PDF, sender="a@example.com, b@example.com"): "550 5.6.0 The From line names more than one address.",
         plain: "550 5.6.0 The mail has no attachment: attach the document that is to be faxed.",
         b"Subject: a\r\n\r\nno sender\r\n": "550 5.6.0 The message has no From line: it does not say who sent it.",
+        letter(PDF, sender="a@[127.0.0.1]"): (
+            "550 5.6.0 The From line cannot be read: it has to hold one mail address."
+        ),
         letter(word): '550 5.6.1 "brief.docx" is a Word document, which cannot be faxed. Please send it as a PDF.',
         letter(PDF, zipped): '550 5.6.1 The attachment "a.zip" is a zip archive: attach the documents themselves.',
         letter(("big.pdf", b"%PDF-" + bytes(100_001), "application/pdf"), sender="quota@example.net"): (
@@ -216,6 +219,14 @@ async def test_too_large_a_message(relay: Relay, letter: Callable[..., bytes]) -
     assert await client.reply() == "552 5.3.4 The message is larger than 20000 bytes."
     assert await client.reply() == ""
     assert relay.leftovers == []
+
+
+@pytest.mark.parametrize("settings", [{"attachment_bytes": 2 * 1024 * 1024}], indirect=True)
+async def test_too_large_an_attachment_is_named(relay: Relay, letter: Callable[..., bytes]) -> None:
+    """Lost otherwise: the sender of five files does not know which of them to make smaller."""
+    large = ("plan.pdf", b"%PDF-" + bytes(2 * 1024 * 1024), "application/pdf")
+    assert await relay.send(letter(PDF, large), TO) == '552 5.3.4 The attachment "plan.pdf" is larger than 2 MB.'
+    assert (relay.submissions, relay.leftovers) == ([], [])
 
 
 @pytest.mark.parametrize("settings", [{"disk_reserve_bytes": 10**18}], indirect=True)
