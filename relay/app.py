@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
-from transport.client import ProcessLine
 
 from converters import Converter
 from policies import Feature, Proof, Reach
@@ -42,6 +41,7 @@ from relay.roles import EVERYTHING, Role
 from relay.store import queue, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
+from transport.client import ProcessLine
 from transport.seam import NumberTable
 
 if TYPE_CHECKING:

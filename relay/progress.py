@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from relay.store import faxes
 from relay.store.tables import fax
+from transport.messages import encode
 from transport.seam import Answered, CallEvent, Negotiated, PageConfirmed, Ringing, T38Started
 
 if TYPE_CHECKING:
@@ -26,15 +25,10 @@ _KINDS: dict[type[CallEvent], str] = {
 
 def note(connection: sa.Connection, ids: IdSource, fax_id: int, happened: CallEvent, at: float) -> None:
     """Write one event of a call, and what it changes of the fax: the far ident, the pages confirmed so far."""
-    detail = {name: value for name, value in plain(happened).items() if name != "call"}
+    detail = {name: value for name, value in encode(happened).items() if name != "call"}
     faxes.note(connection, ids, fax_id, _KINDS[type(happened)], at=at, detail=detail)
     here = fax.update().where(fax.c.id == fax_id)
     if isinstance(happened, Negotiated):
         connection.execute(here.values(remote_ident=happened.remote_ident))
     elif isinstance(happened, PageConfirmed):
         connection.execute(here.where(fax.c.pages_confirmed < happened.page).values(pages_confirmed=happened.page))
-
-
-def plain(value: Any) -> dict[str, Any]:
-    """Return a dataclass of the transport seam as JSON values: enums as their words."""
-    return {key: item.value if isinstance(item, Enum) else item for key, item in dataclasses.asdict(value).items()}

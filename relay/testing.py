@@ -150,9 +150,9 @@ class PlainConverter:
         """Join the strips."""
         return _written(output, b"\n".join(page.strip for page in pages))
 
-    async def to_pdf(self, fax: Path, output: Path, title: str) -> None:
+    async def to_pdf(self, fax: Path, output: Path, title: str, *, created: str = "") -> None:
         """Call the bytes a PDF."""
-        output.write_bytes(f"%PDF {title} ".encode() + fax.read_bytes())
+        output.write_bytes(f"%PDF {title} {created} ".encode() + fax.read_bytes())
 
 
 def _written(output: Path, data: bytes) -> FaxDocument:

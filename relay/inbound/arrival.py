@@ -10,6 +10,7 @@ pages and says so.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from relay.fax import Direction, Inbound
 from relay.outcome import WORDS, of_evidence
 from relay.store import faxes
 from relay.store.tables import document, fax
+from transport.messages import encode
 from transport.seam import Arrived, Arriving, CallResult, Cause, Evidence, Line
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ class Arrivals:
         evidence = await self._line.evidence(call)
         result = of_evidence(evidence, call, simulated=self._line.name == "simulated")
         try:
-            kept = await self._keep(evidence, call) if evidence.pages else None
+            kept = await self._keep(evidence, await self._store.read(_row, call)) if evidence.pages else None
         except Refused as refused:
             log.warning("received pages could not be decoded", call=call, reason=refused.reason.value)
             kept = None
@@ -122,19 +124,20 @@ class Arrivals:
         self._line.forget(call)
         log.info("fax received", fax=fax_id, pages=kept["pages"] if kept else 0, cause=result.cause.value)
 
-    async def _keep(self, evidence: Evidence, call: str) -> dict[str, Any]:
+    async def _keep(self, evidence: Evidence, row: sa.Row[Any]) -> dict[str, Any]:
         """Re-encode the pages and keep them as TIFF and PDF; return the document's columns."""
         strips = [FaxStrip(p.width, p.height, p.x_resolution, p.y_resolution, p.strip) for p in evidence.pages]
         with self._blobs.scratch(".tif") as tiff, self._blobs.scratch(".pdf") as pdf:
             made = await self._converter.assemble(strips, tiff)
-            await self._converter.to_pdf(tiff, pdf, title=f"Fax {call}")
+            title = f"Fax to {row.number} from {row.peer or 'an unknown number'}"
+            await self._converter.to_pdf(tiff, pdf, title, created=_iso(row.created_at))
             tiff_blob = await asyncio.to_thread(self._blobs.adopt, tiff)
             pdf_blob = await asyncio.to_thread(self._blobs.adopt, pdf)
         return {"blob": tiff_blob.name, "pdf": pdf_blob.name, "pages": len(made.pages), "size": tiff_blob.size}
 
     def _conclude(self, connection: sa.Connection, call: str, result: CallResult, kept: dict[str, Any] | None) -> int:
         now = self._clock()
-        row = connection.execute(sa.select(fax).where(fax.c.line_call == call)).one()
+        row = _row(connection, call)
         changes: dict[str, Any] = {
             "pages_confirmed": kept["pages"] if kept else 0,
             "remote_ident": result.remote_ident or row.remote_ident,
@@ -154,9 +157,17 @@ class Arrivals:
             at=now,
             reason=reason,
             changes=changes,
-            detail={"result": progress.plain(result)},
+            detail={"result": encode(result)},
         )
         return int(row.id)
+
+
+def _row(connection: sa.Connection, call: str) -> sa.Row[Any]:
+    return connection.execute(sa.select(fax).where(fax.c.line_call == call)).one()
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _told(result: CallResult, pages: int) -> str:

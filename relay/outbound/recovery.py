@@ -13,10 +13,9 @@ import structlog
 
 from relay.fax import Outbound
 from relay.outcome import Decision, RetryRule, decide, of_evidence
-from relay.progress import plain
 from relay.store import faxes, queue
 from relay.store.tables import attempt, fax
-from transport.seam import CallResult, Cause, Line
+from transport.messages import encode
 
 if TYPE_CHECKING:
     import random
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from relay.ids import IdSource
     from relay.store.engine import Store
+    from transport.seam import CallResult, Line
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class Conclusion:
                 ended_at=now,
                 cause=result.cause.value,
                 pages_confirmed=result.pages_confirmed,
-                result=plain(result),
+                result=encode(result),
                 next=decision.reason,
             )
         )
@@ -87,11 +87,6 @@ async def recover(store: Store, line: Line, conclusion: Conclusion, owner: str) 
         line.forget(call)
         log.warning("call recovered", fax=row.id, cause=result.cause.value, after=decision.after.value)
     return len(left)
-
-
-def from_json(values: dict[str, Any]) -> CallResult:
-    """Return the result that :func:`relay.progress.plain` wrote."""
-    return CallResult(**{**values, "cause": Cause(values["cause"]), "page_seconds": tuple(values["page_seconds"])})
 
 
 def _left_behind(connection: sa.Connection, owner: str) -> list[sa.Row[Any]]:

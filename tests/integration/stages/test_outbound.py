@@ -9,10 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from converters import Broken, Reason, Refused
-from relay.outbound.recovery import from_json, recover
+from relay.outbound.recovery import recover
 from relay.store import faxes
 from relay.store.tables import attempt, channel, document
 from relay.testing import PlainConverter, ScriptedLine, confirmed
+from transport.messages import decode
 from transport.seam import CallResult, Cause, Evidence, LineDown
 
 from .conftest import OWNER, Stages
@@ -53,7 +54,7 @@ async def test_what_was_transmitted_is_kept_and_named(stages_with: Build) -> Non
     row = await stages.store.read(lambda c: c.execute(sa.select(attempt)).one())
     assert stages.blobs.read(row.transmitted) == stages.line.requests[0].document.read_bytes()
     assert row.transmitted_size == len(stages.blobs.read(row.transmitted))
-    assert from_json(row.result).cause is Cause.CONFIRMED
+    assert decode(CallResult, row.result).cause is Cause.CONFIRMED
 
 
 async def test_a_hundred_recipients_convert_once(stages_with: Build) -> None:
