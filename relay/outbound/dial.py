@@ -171,9 +171,14 @@ class Dialling:
         with self._store.waiter(Topic.CANCEL) as woken:
             while True:
                 woken.clear()
-                wanted = sa.select(fax.c.id).where(fax.c.state == Outbound.DIALING.value, fax.c.cancel_requested)
-                for fax_id in await self._store.read(lambda c, query=wanted: list(c.execute(query).scalars())):
+                for fax_id in await self._store.read(_to_cancel):
                     if (call := self._calls.get(fax_id)) is not None:
                         await self._line.cancel(call)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), self._poll)
+
+
+def _to_cancel(connection: sa.Connection) -> list[int]:
+    """Return the faxes on a line whose call is to be hung up."""
+    wanted = sa.select(fax.c.id).where(fax.c.state == Outbound.DIALING.value, fax.c.cancel_requested)
+    return list(connection.execute(wanted).scalars())

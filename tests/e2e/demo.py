@@ -124,7 +124,7 @@ def ask(operation: str, **arguments: Any) -> Any:
 def save(console: Console, name: str, address: str) -> Path:
     """Save the PDF of the mail to ``address``; return its path."""
     for path in (DATA / "mail" / "new").iterdir():
-        mail: EmailMessage = message_from_bytes(path.read_bytes(), policy=policy.default)  # type: ignore[assignment]  # the policy makes it one
+        mail: EmailMessage = message_from_bytes(path.read_bytes(), policy=policy.default)
         if address in str(mail["To"]):
             for part in mail.iter_attachments():
                 if part.get_content_type() == "application/pdf":

@@ -177,4 +177,4 @@ class Relay:
 
         paths = sorted((self.data / "mail" / "new").glob("*"), key=lambda path: path.stat().st_mtime_ns)
         found = [email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in paths]
-        return [mail for mail in found if address is None or address in str(mail["To"])]  # type: ignore[misc]  # the policy makes EmailMessages
+        return [mail for mail in found if address is None or address in str(mail["To"])]

@@ -298,9 +298,7 @@ def test_events_of_a_fax_are_numbered_without_gaps(store: Store, ids: IdSource) 
     """Lost otherwise: a receiver of callbacks cannot tell whether it missed one."""
     (fax_id,) = queue_fax(store, ids, "+12025550123")
     for page in range(3):
-        store.write_now(
-            lambda c, page=page: faxes.note(c, ids, fax_id, "fax.page_confirmed", at=NOW, detail={"page": page})
-        )
+        store.write_now(faxes.note, ids, fax_id, "fax.page_confirmed", at=NOW, detail={"page": page})
     rows = store.read_now(faxes.history, fax_id)
     assert [row.seq for row in rows] == list(range(1, 7))
     assert [row.kind for row in rows][:3] == ["fax.accepted", "fax.preparing", "fax.queued"]

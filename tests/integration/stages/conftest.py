@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+if TYPE_CHECKING:
+    from converters import Converter
+
 OWNER = "node-test"
 QUICK = {"retries": {"retries": 3, "delay": 0.01}}
 
@@ -46,18 +49,11 @@ class Stages:
         self.store, self.blobs, self.line, self.converter = store, blobs, line, converter
         self.ids, self.clock = IdSource(), Clock()
         lease = queue.Lease(OWNER)
+        stand_in = cast("Converter", converter)
         self.conclusion = Conclusion(store, self.ids, self.clock, random.Random(1))
-        self.preparing = Preparing(store, blobs, converter, self.ids, self.clock, lease=lease, poll=0.02)  # type: ignore[arg-type]  # a stand-in
+        self.preparing = Preparing(store, blobs, stand_in, self.ids, self.clock, lease=lease, poll=0.02)
         self.dialling = Dialling(
-            store,
-            blobs,
-            converter,
-            line,
-            self.conclusion,
-            self.ids,
-            self.clock,
-            lease=lease,
-            poll=0.02,  # type: ignore[arg-type]  # a stand-in
+            store, blobs, stand_in, line, self.conclusion, self.ids, self.clock, lease=lease, poll=0.02
         )
 
     def submit(self, *numbers: str, data: bytes = b"page one\npage two", **settings: Any) -> list[int]:
