@@ -71,6 +71,7 @@ class ProcessLine:
         self._table = _NO_TABLE
         self._link: Link | None = None
         self._up = asyncio.Event()
+        self._broken = ""
         self._keeper: asyncio.Task[None] | None = None
         self._sending: dict[str, tuple[asyncio.Future[CallResult], Callable[[CallEvent], None]]] = {}
         self._arriving: set[str] = set()
@@ -91,7 +92,11 @@ class ProcessLine:
         """Bring the line up; raises :class:`LineDown` if that fails."""
         self._unforgotten.update(arriving.call for arriving in self.leftovers())
         self._keeper = asyncio.create_task(self._keep(), name=f"line {self._name}")
-        await self._wait_up()
+        try:
+            await self._wait_up()
+        except LineDown:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Hang up what is left and end the line's processes."""
@@ -164,7 +169,8 @@ class ProcessLine:
         try:
             await asyncio.wait_for(self._up.wait(), _START)
         except TimeoutError:
-            raise LineDown(f"the line {self._name} does not come up; its words are in the log") from None
+            reason = self._broken or "its words are in the log"
+            raise LineDown(f"the line {self._name} does not come up: {reason}") from None
 
     async def _keep(self) -> None:
         """Keep a line process running until cancelled."""
@@ -200,7 +206,10 @@ class ProcessLine:
     def _heard(self, message: dict[str, Any]) -> None:
         match message["say"]:
             case "ready":
+                self._broken = ""
                 self._up.set()
+            case "broken":
+                self._broken = message["reason"]
             case "event":
                 happened = decode_event(_CALL_EVENTS, message)
                 if (waiting := self._sending.get(happened.call)) is not None:

@@ -9,7 +9,8 @@ main to line::
 
 and line to main::
 
-    {"say": "ready"}                            the trunk is up
+    {"say": "ready"}                            the trunk is up, workers can be started
+    {"say": "broken", "reason": ...}            they cannot, and the line ends
     {"say": "event", ...}                       an event of an outbound call (:func:`.messages.encode_event`)
     {"say": "result", "result": {...}}          its end
     {"say": "arrival", ...}                     Arriving, Negotiated, PageConfirmed
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from transport import calls
 from transport.messages import decode, encode, encode_event
 from transport.seam import Arrived, CallRequest, CallResult, Cause
+from transport.workers import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -68,6 +70,12 @@ class LineProcess:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _say_ready(self, up: asyncio.Event) -> None:
+        try:
+            await self._premises.workers.warm()
+        except CannotStart as fault:
+            self._main.post({"say": "broken", "reason": str(fault)})
+            self._main.close()
+            return
         await up.wait()
         self._main.post({"say": "ready"})
 

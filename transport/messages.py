@@ -7,11 +7,10 @@ many or of another type is :class:`BadMessage`, never an object with odd values 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import types
 import typing
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,8 +69,7 @@ def text(message: Mapping[str, Any], key: str, longest: int = 200) -> str:
     return found
 
 
-@functools.cache
-def _hints(kind: Hashable) -> dict[str, Any]:
+def _hints(kind: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(kind, localns={"Path": Path, "Mapping": Mapping})
 
 

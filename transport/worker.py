@@ -32,6 +32,7 @@ from transport.journal import Journal
 from transport.media import Call
 from transport.messages import decode, encode, encode_event
 from transport.order import Order, Outcome
+from transport.spandsp import library
 from transport.t30 import ident_problem
 from transport.tiff import NotFax, check_document
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
     from transport.launcher import WorkerChannel
     from transport.seam import CallEvent
+
+library()  # once, in the nursery: its children inherit what is loaded, and start without it in milliseconds
 
 _FOLDER = "call-"
 _CHUNK = 1 << 20

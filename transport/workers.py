@@ -26,11 +26,27 @@ _LAST_WORDS = 5.0
 _GRACE = 60.0
 
 
+class CannotStart(Exception):
+    """No worker can be started on this machine; the sentence says what to do."""
+
+
 class Workers:
     """Carries calls in children of a launcher."""
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
+
+    async def warm(self) -> None:
+        """Start what the first call needs; raises :class:`CannotStart` if that is not possible on this machine."""
+        try:
+            child = await self._launcher.spawn(ENTRY, (), Allowance())
+        except Exception as fault:
+            if not isinstance(fault, Death):
+                raise
+            raise CannotStart(
+                f"no media worker can be started: {fault}; `faxrelay doctor` says what is missing"
+            ) from fault
+        await child.close()
 
     async def carry(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import socket
 import sys
 import tempfile
@@ -44,6 +45,7 @@ def main() -> int:
         if arguments.socket is not None:
             asyncio.run(_listen(exchange, arguments.socket))
         else:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is main's to answer
             asyncio.run(_attend(exchange, arguments.descriptor))
     return 0
 

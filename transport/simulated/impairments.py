@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 #: Noise that no fast modem gets through (root mean square, 16-bit steps; a modem's signal has about 4000).
 LOUD = 4000.0
 _SECONDS_OF_NOISE = 4
+_SILENT = 200  # peak of a block, in 16-bit steps
 
 # T.38 IFP packet, version 0 (T.38 7.2): type octet, count of fields, type of the field, two octets of length, data.
 _IS_DATA, _MODEM, _NON_ECM, _HEAD = 0xC0, 0x1E, 0xE0, 5
@@ -48,9 +49,11 @@ class Noise:
         return self._next().astype(np.int16).tobytes()
 
     def add(self, block: bytes) -> bytes:
-        """Return a block of samples with noise on it."""
-        mixed = np.frombuffer(block, np.int16) + self._next()
-        return mixed.clip(-32768, 32767).astype(np.int16).tobytes()
+        """Return a block of samples with noise on it; silence stays, or no modem would ever hear a carrier end."""
+        samples = np.frombuffer(block, np.int16)
+        if not samples.max(initial=0) > _SILENT:
+            return block
+        return (samples + self._next()).clip(-32768, 32767).astype(np.int16).tobytes()
 
     def _next(self) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
         start, self._at = self._at, (self._at + SAMPLES) % len(self._samples)

@@ -87,7 +87,8 @@ class SimulatedTrunk:
             else:
                 order = {
                     "do": "dial", "leg": leg.name, "call": request.call,
-                    "to": request.destination, "from": request.caller, "t38": request.t38 is not T38Mode.NEVER, "audio": request.t38 is not T38Mode.PREFER,
+                    "to": request.destination, "from": request.caller,
+                    "t38": request.t38 is not T38Mode.NEVER, "audio": request.t38 is not T38Mode.PREFER,
                 }  # fmt: skip
                 self._link.post(order, [theirs.fileno()])
         return leg
