@@ -50,14 +50,15 @@ def paint_areas(ink: Mask, paper: Paper, strokes: Strokes, pictures: Mask, y_dpi
     flat = (level < (_PAPER_DRAWN if paper.drawn else _PAPER_SCANNED)) & ~pictures
     if not flat.any():
         return False
+    tolerance = _TOLERANCE + round(2 * paper.noise)
     above = gray.astype(np.int16) - spread(level, rows, _COLUMNS)
     # A cell with little of its level is a gap between two areas, and would join them.
     flat &= share(np.abs(above) < _near(paper), rows, _COLUMNS) > _OWN
-    labels, count = labelled(flat, level, _TOLERANCE)
+    labels, count = labelled(flat, level, tolerance)
     dark, light = above < -strokes.contrast, above > strokes.contrast
     black, hatch = _decide(labels, count, level, share(dark, rows, _COLUMNS), share(light, rows, _COLUMNS))
     if hatch.any():
-        _paint_hatch(ink, gray, level, hatch & ~pictures, y_dpi)
+        _paint_hatch(ink, paper, level, hatch & ~pictures, y_dpi)
     if black.any():
         _paint_black(ink, gray, level, black, ~pictures & ((labels == 0) | black))
     return True
@@ -67,7 +68,10 @@ def _levels(paper: Paper, strokes: Strokes, rows: int) -> Gray:
     """Return each cell's level: the ground of its dark or of its light strokes, whichever more of its pixels have."""
     near = _near(paper)
     gray = paper.gray.astype(np.int16)
-    under, over = strokes.under, strokes.over
+    # A closing follows the noise's peaks and an opening its troughs: both lie two deviations beside the level.
+    bias = round(2 * paper.noise)
+    under = np.maximum(strokes.under, bias) - bias
+    over = np.minimum(strokes.over, 255 - bias) + bias
     at_under = mean_around(share(np.abs(gray - spread(under, rows, _COLUMNS)) < near, rows, _COLUMNS))
     at_over = mean_around(share(np.abs(gray - spread(over, rows, _COLUMNS)) < near, rows, _COLUMNS))
     return np.where((at_over > at_under) & (over < under), over, under).astype(np.uint8)
@@ -95,11 +99,12 @@ def _decide(
     return black[labels], large[labels]
 
 
-def _paint_hatch(ink: Mask, gray: Gray, level: Gray, hatch: Mask, y_dpi: int) -> None:
+def _paint_hatch(ink: Mask, paper: Paper, level: Gray, hatch: Mask, y_dpi: int) -> None:
+    gray = paper.gray
     rows = gray.shape[0] // level.shape[0]
     reach = dilated(hatch, 3, 3)  # the area's edge runs through the cells around it
     tone = spread(dilated(np.where(hatch, level, 0), 3, 3), rows, _COLUMNS)
-    here = spread(reach, rows, _COLUMNS) & (np.abs(gray.astype(np.int16) - tone) <= _TOLERANCE)
+    here = spread(reach, rows, _COLUMNS) & (np.abs(gray.astype(np.int16) - tone) <= _near(paper) + 2)
     ink[here] = hatched(tone, y_dpi)[here]
 
 

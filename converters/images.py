@@ -12,7 +12,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from converters import page as paging
 from converters.document import X_DPI
@@ -40,6 +40,7 @@ def pages(data: bytes, expected: str, rendering: Rendering, room: int) -> Iterat
     ``expected``: Pillow's name of the format; ``room``: how many pages the fax still has. Raises :class:`Refused`:
     ``DAMAGED``, ``TOO_LARGE``, ``TOO_MANY_PAGES``.
     """
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint switches it on for all: half a picture would pass for a whole one
     try:
         with Image.open(io.BytesIO(data), formats=[expected]) as picture:
             frames = getattr(picture, "n_frames", 1) if expected == "TIFF" else 1

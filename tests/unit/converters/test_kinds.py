@@ -1,0 +1,60 @@
+"""What a file is, by its first bytes."""
+
+from __future__ import annotations
+
+import pytest
+
+from converters import Kind, Reason, Refused, detect
+
+TAKEN = [
+    (b"%PDF-1.4\n", "a.pdf", "application/pdf", Kind.PDF),
+    (b"\r\n junk before %PDF-1.4\n", "a.pdf", "", Kind.PDF),
+    (b"II*\0\x08\0\0\0", "scan", "application/octet-stream", Kind.TIFF),
+    (b"MM\0*\0\0\0\x08", "", "", Kind.TIFF),
+    (b"\xff\xd8\xff\xe0", "photo.png", "image/png", Kind.JPEG),
+    (b"\x89PNG\r\n\x1a\n", "x.PDF", "application/pdf", Kind.PNG),
+    (b"Dear Sir,\n", "letter.txt", "text/plain", Kind.TEXT),
+    ("Привет".encode("koi8-r"), "", "", Kind.TEXT),
+    ("\ufeffשלום".encode("utf-16-le"), "note.txt", "", Kind.TEXT),
+    ("plain words, no mark".encode("utf-16-be"), "note.txt", "", Kind.TEXT),
+]
+
+REFUSED = [
+    (b"", "a.pdf", "", Reason.EMPTY, "is empty"),
+    (b"PK\x03\x04....", "report.docx", "", Reason.UNSUPPORTED, "a Word document"),
+    (b"PK\x03\x04....", "all.zip", "", Reason.UNSUPPORTED, "a ZIP archive"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "x.xls", "", Reason.UNSUPPORTED, "an Excel workbook"),
+    (b"<!DOCTYPE html><p>", "page.txt", "text/plain", Reason.UNSUPPORTED, "a web page"),
+    (b'<?xml version="1.0"?><svg xmlns="x">', "d.svg", "", Reason.UNSUPPORTED, "an SVG drawing"),
+    (b"{\\rtf1", "x.rtf", "", Reason.UNSUPPORTED, "a rich text document"),
+    (b"GIF89a", "x.gif", "", Reason.UNSUPPORTED, "a GIF picture"),
+    (b"\0\0\0\x18ftypheic", "IMG_1.HEIC", "", Reason.UNSUPPORTED, "a HEIC picture"),
+    (b"\x7fELF\x02", "x", "", Reason.UNSUPPORTED, "a program"),
+    (b"\0\1\2\3" * 9, "x.dat", "", Reason.UNSUPPORTED, "a file of an unknown type"),
+    (b"%!PS-Adobe-3.0 %PDF-", "bill.pdf", "", Reason.MISMATCH, "a PostScript program"),
+    (b"MZ\x90\0", "bill.pdf", "", Reason.MISMATCH, "a program"),
+    (b"MZ\x90\0", "bill", "application/pdf", Reason.MISMATCH, "a program"),
+    (b"hello", "scan.tiff", "", Reason.DAMAGED, "does not begin as a TIFF picture does"),
+]
+
+
+@pytest.mark.parametrize(("head", "name", "declared", "kind"), TAKEN)
+def test_content_decides(head: bytes, name: str, declared: str, kind: Kind) -> None:
+    """Lost otherwise: a good attachment is refused because its sender's program named it wrongly."""
+    assert detect(head, name, declared) is kind
+
+
+@pytest.mark.parametrize(("head", "name", "declared", "reason", "words"), REFUSED)
+def test_other_types_are_refused_by_name(head: bytes, name: str, declared: str, reason: Reason, words: str) -> None:
+    """Lost otherwise: a program is faxed as a page of signs, or the refusal does not say what was wrong."""
+    with pytest.raises(Refused) as refusal:
+        detect(head, name, declared)
+    assert refusal.value.reason is reason
+    assert words in refusal.value.sentence
+    assert refusal.value.sentence.count(".") >= 2
+
+
+def test_the_beginning_is_enough() -> None:
+    """Lost otherwise: a text that is cut within a character at the end of the first bytes is taken for binary."""
+    head = ("ä" * 4000).encode()[:4095]
+    assert detect(head, "umlauts.txt") is Kind.TEXT
