@@ -17,6 +17,7 @@ import secrets
 import signal
 import time
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import structlog
@@ -32,15 +33,26 @@ from relay.intake.message import MailReader
 from relay.intake.smtp import SmtpServer
 from relay.line import LineSettings
 from relay.line import start as start_line
+from relay.mailer.compose import Identity
+from relay.mailer.enclosures import Enclosures
+from relay.mailer.lane import MailLane
+from relay.mailer.language import Languages
+from relay.mailer.maildir import Maildir
+from relay.mailer.smarthost import Smarthost
 from relay.operations import Operations
 from relay.outbound.dial import Dialling
 from relay.outbound.prepare import Preparing
 from relay.outbound.recovery import Conclusion, recover
+from relay.outbox import Outbox
 from relay.policy import PolicyHolder, first_folder
 from relay.roles import EVERYTHING, Role
 from relay.store import queue, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
+from relay.web import checks as checking
+from relay.web.application import Services, build
+from relay.web.links import Action, Links
+from relay.web.server import serve as serve_http
 from transport.client import ProcessLine
 from transport.seam import NumberTable
 
@@ -49,9 +61,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from policies import Pattern, Policy
+    from relay.mailer.letter import Carrier
     from relay.settings import Settings
 
 log = structlog.get_logger()
+
+_DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +150,9 @@ class Service:
         self._lease = queue.Lease(node_name(house.settings.data))
         self._spread = random.SystemRandom()
         self._converter = Converter(self._confinement("converters.worker"))
+        self._enclosures = Enclosures(self._converter, house.blobs)
+        self._languages = Languages()
+        self._links = Links(secret_key(house.settings.data), life=house.settings.web.link_days * _DAY)
 
     async def start(self) -> Addresses:
         """Start everything; when this returns, the doors are open."""
@@ -143,14 +161,16 @@ class Service:
         if Role.LINES in self._roles and self._settings.lines.simulated.enabled:
             await self._start_line()
         if Role.PREPARE in self._roles:
-            self._run(
-                Preparing(house.store, house.blobs, self._converter, house.ids, house.clock, lease=self._lease).run()
-            )
+            stage = Preparing(house.store, house.blobs, self._converter, house.ids, house.clock, lease=self._lease)
+            self._run(stage.run())
         self._run(house.policy.watch())
+        web = await self._start_web() if Role.HTTP in self._roles else None
+        if Role.OUTBOX in self._roles:
+            self._start_outbox(web)
         control_socket = await control.serve(self._settings.data / "control.sock", house.operations)
         self._stack.push_async_callback(_close, control_socket)
         smtp = await self._start_smtp() if Role.SMTP in self._roles else ()
-        return Addresses(smtp, None, first_mail(house.policy.current))
+        return Addresses(smtp, web, first_mail(house.policy.current))
 
     async def _start_line(self) -> None:
         """Bring the line up, conclude what a predecessor left on it, and let it work."""
@@ -185,6 +205,40 @@ class Service:
         await line.publish(NumberTable(house.policy.answered_numbers()))
         self._run(arrivals.run())
         self._run(dialling.run())
+
+    async def _start_web(self) -> tuple[str, int]:
+        house, settings = self._house, self._settings
+        checks = [
+            checking.database(house.store),
+            checking.disk(house.blobs, settings.smtp.disk_reserve_bytes),
+            checking.policy(house.policy),
+            checking.deliveries(house.store, house.clock),
+        ]
+        services = Services(house.store, house.ids, house.clock, self._links, self._enclosures, self._languages, checks)
+        server = await serve_http(build(services), settings.web.address, settings.web.port)
+        self._stack.push_async_callback(server.close)
+        return settings.web.address, server.port
+
+    def _start_outbox(self, web: tuple[str, int] | None) -> None:
+        house, settings = self._house, self._settings
+        address, port = web or (settings.web.address, settings.web.port)
+        base = settings.web.base_url or f"http://{address}:{port}"
+        lane = MailLane(
+            house.store,
+            self._carrier(),
+            self._enclosures,
+            self._languages,
+            Identity(settings.mail.sender, settings.mail.sender_name),
+            lambda fax_id, at: self._links.url(base, Action.RESEND, fax_id, at),
+            zone=UTC,
+        )
+        outbox = Outbox(house.store, house.ids, house.clock, [lane], lease=self._lease, spread=self._spread)
+        self._run(outbox.run())
+
+    def _carrier(self) -> Carrier:
+        if self._settings.mail.smarthost is None:
+            return Maildir(self._settings.maildir)
+        return Smarthost(self._settings.mail.smarthost, self._settings.smtp.hostname)
 
     async def _start_smtp(self) -> tuple[tuple[str, int], ...]:
         house, settings = self._house, self._settings.smtp

@@ -18,6 +18,8 @@ from rich.console import Console
 from policies import PolicyErrors, load
 from relay.cli.session import REFUSED, json_option, settings_of
 from relay.confine import ChildDied, Confinement, Limits, Sandbox
+from relay.errors import DataDirectoryBusy
+from relay.store import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +69,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _sandbox(settings)
     yield _data(settings)
     yield _policy(settings)
+    if _running(settings):
+        yield Finding("service", good=True, found="it runs; its ports are its own")
+        return
     for listener in settings.smtp.listeners:
         yield _port("SMTP", listener.address, listener.port, "smtp.listeners")
     yield _port("health", settings.web.address, settings.web.port, "web.port")
@@ -159,6 +164,16 @@ def _policy(settings: Settings) -> Finding:
     except PolicyErrors as errors:
         return Finding("policy", good=False, found=str(errors.errors[0]), remedy=f"faxrelay policy check {folder}")
     return Finding("policy", good=True, found=f"{folder}: {len(found.numbers)} numbers")
+
+
+def _running(settings: Settings) -> bool:
+    if not settings.data.exists():
+        return False
+    try:
+        schema.lock(settings.data).close()
+    except DataDirectoryBusy:
+        return True
+    return False
 
 
 def _port(what: str, address: str, port: int, key: str) -> Finding:
