@@ -18,12 +18,12 @@ from relay.mailer.lane import MailLane
 from relay.mailer.language import Languages
 from relay.mailer.maildir import Maildir
 from relay.outbox import Outbox
-from relay.progress import plain
 from relay.store import faxes, queue, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
 from relay.store.tables import attempt, document
 from relay.submission import File, Recipient, Submission, submit
+from transport.messages import encode
 from transport.seam import CallResult, Cause
 
 if TYPE_CHECKING:
@@ -115,14 +115,12 @@ class Desk:
         return Outbox(self.store, self.ids, self.clock, lanes, lease=lease, spread=random.Random(1), poll=0.02)
 
     def mail_all(self, carrier: Carrier | None = None, **more: Any) -> None:
-        """Route everything and deliver what is due, once each."""
+        """Route everything that happened and deliver everything that is due."""
         lane = self.lane(carrier, **more)
         outbox = self.outbox(lane)
 
         async def work() -> None:
-            while await outbox.route():
-                pass
-            while await outbox.step(lane):
+            while await outbox.route() or await outbox.step(lane):
                 pass
 
         asyncio.run(work())
@@ -171,7 +169,7 @@ class Desk:
                 attempt.insert().values(
                     id=self.ids(), fax_id=fax_id, ordinal=ordinal, trunk="simulated", started_at=self.clock(),
                     ended_at=self.clock() + 30, cause=result.cause.value, pages_confirmed=result.pages_confirmed,
-                    transmitted=tiff.name, transmitted_size=24_310, result=plain(result),
+                    transmitted=tiff.name, transmitted_size=24_310, result=encode(result),
                     next=reason if last else f"{reason}; call {ordinal + 1} of 4 follows",
                 )
             )  # fmt: skip
@@ -207,7 +205,7 @@ class Desk:
             )  # fmt: skip
             changes |= {"document_id": document_id, "pages": pages}
         after = Inbound.RECEIVED if pages else Inbound.UNDELIVERABLE
-        detail = {"result": plain(result)}
+        detail = {"result": encode(result)}
         faxes.move(connection, self.ids, fax_id, after, at=self.clock(), reason="", changes=changes, detail=detail)
         return fax_id
 
@@ -221,6 +219,7 @@ def confirmed(**more: Any) -> CallResult:
     """Return the result of a call that delivered two pages."""
     values = {
         "sip_code": 200, "sip_reason": "OK", "t30_code": 0, "t30_reason": "OK", "bit_rate": 14400, "modem": "V.17",
-        "coding": "MMR", "ecm": True, "t38": True, "remote_ident": "OFFICE B", "ring_seconds": 2.1, "talk_seconds": 48.4,
+        "coding": "MMR", "ecm": True, "remote_ident": "OFFICE B", "ring_seconds": 2.1, "talk_seconds": 48.4,
+        "t38": True,
     } | more  # fmt: skip
     return ended(Cause.CONFIRMED, 2, offered=True, **values)

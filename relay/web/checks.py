@@ -1,0 +1,84 @@
+"""What the health page looks at: the database, the disk, the policy, the outbox. The lines add their own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from relay import outbox
+from relay.mailer import writing
+from relay.web.health import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.policy import PolicyHolder
+    from relay.store.blobs import LocalBlobs
+    from relay.store.engine import Store
+
+_MIB = 1024 * 1024
+#: How old a delivery or an event may be before it is a fault, in seconds.
+STALE = 900.0
+
+
+def database(store: Store) -> Check:
+    """Look whether the database can be written."""
+
+    async def look() -> str | None:
+        await store.write(lambda connection: connection.execute(sa.text("SELECT 1")).scalar())
+        return None
+
+    return Check("database", look)
+
+
+def disk(blobs: LocalBlobs, reserve: int) -> Check:
+    """Look whether there is room: mail is answered 452 while less than ``reserve`` bytes are left."""
+
+    async def look() -> str | None:
+        free = await asyncio.to_thread(blobs.free_bytes)
+        if free >= reserve:
+            return None
+        return (
+            f"the data directory has {free // _MIB} MiB left and no mail is taken below {reserve // _MIB} MiB; "
+            "make room, or lower smtp.disk_reserve_bytes"
+        )
+
+    return Check("disk", look)
+
+
+def policy(holder: PolicyHolder) -> Check:
+    """Look whether the policy in force is the one in the folder."""
+
+    async def look() -> str | None:
+        if holder.errors is None:
+            return None
+        count = len(holder.errors.errors)
+        return (
+            f"the policy folder has {count} error{'s' * (count != 1)}, the policy before it is in force; "
+            "`faxrelay policy check` shows what to mend"
+        )
+
+    return Check("policy", look)
+
+
+def deliveries(store: Store, clock: Callable[[], float], stale: float = STALE) -> Check:
+    """Look whether mail and callbacks go out."""
+
+    async def look() -> str | None:
+        wrong = []
+        for lane in await store.read(outbox.states):
+            age = clock() - lane.oldest if lane.oldest is not None else 0.0
+            if age > stale:
+                wrong.append(f"{lane.lane}: {lane.due} wait, the oldest for {writing.duration(age)}")
+            if lane.suspended:
+                wrong.append(
+                    f"{lane.lane}: {lane.suspended} suspended, what is for them is held until they are resumed"
+                )
+        unrouted, oldest = await store.read(outbox.oldest_unrouted)
+        if oldest is not None and clock() - oldest > stale:
+            wrong.append(f"{unrouted} events could not be routed; the log tells why")
+        return f"{'; '.join(wrong)}; `faxrelay fax show` tells the servers' answers" if wrong else None
+
+    return Check("outbox", look)

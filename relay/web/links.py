@@ -1,0 +1,92 @@
+"""Signed links: whoever holds one may do one thing to one fax until it ends, without logging in.
+
+``/link/ACTION/FAX/UNTIL/SIGNATURE``: the signature is HMAC-SHA256 (RFC 2104) over the three with the data directory's
+secret, so that nothing of a link can be changed or guessed, and nothing needs to be stored until one is used. Links
+that act work once: their use is a row, written in the transaction of the act (:mod:`relay.web.actions`).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+_DOMAIN: Final = b"faxrelay link 1"
+_DIGITS = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+
+
+class Action(Enum):
+    """What a link does; the values stand in its address."""
+
+    CANCEL = "cancel"
+    RESEND = "resend"
+    FAX = "fax"
+    RECEIPT = "receipt"
+
+    @property
+    def acts(self) -> bool:
+        """Whether it changes something, and so works once; the others are downloads."""
+        return self in {Action.CANCEL, Action.RESEND}
+
+
+class BadLink(Exception):
+    """Not a link of ours: forged, or mangled on its way."""
+
+
+class EndedLink(Exception):
+    """A link of ours whose time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link whose signature holds; ``until`` in seconds since 1970."""
+
+    action: Action
+    fax_id: int
+    until: int
+
+    @property
+    def name(self) -> str:
+        """What its use is recorded under."""
+        return f"{self.action.value}:{self.fax_id}:{self.until}"
+
+
+class Links:
+    """Makes and reads links. ``key``: the secret; ``life``: seconds that a link works."""
+
+    def __init__(self, key: bytes, *, life: float) -> None:
+        self._key = key
+        self._life = life
+
+    def url(self, base: str, action: Action, fax_id: int, issued_at: float) -> tuple[str, float]:
+        """Return a link under ``base`` and when it ends. The same arguments give the same link.
+
+        >>> url, until = Links(b"secret", life=60).url("http://fax.example.com/", Action.RESEND, 7, 1000.0)
+        >>> url.startswith("http://fax.example.com/link/resend/7/1060/"), until
+        (True, 1060.0)
+        """
+        link = Link(action, fax_id, int(issued_at + self._life))
+        path = f"link/{action.value}/{link.fax_id}/{link.until}/{self._sign(link)}"
+        return f"{base.rstrip('/')}/{path}", float(link.until)
+
+    def read(self, action: str, fax_id: str, until: str, signature: str, *, now: float) -> Link:
+        """Return the link that an address holds; raises :class:`BadLink` and :class:`EndedLink`."""
+        if not (_DIGITS.fullmatch(fax_id) and _DIGITS.fullmatch(until)):
+            raise BadLink
+        try:
+            link = Link(Action(action), int(fax_id), int(until))
+        except ValueError:
+            raise BadLink from None
+        if not hmac.compare_digest(self._sign(link).encode(), signature.encode("utf-8", "replace")):
+            raise BadLink
+        if now >= link.until:
+            raise EndedLink
+        return link
+
+    def _sign(self, link: Link) -> str:
+        digest = hmac.digest(self._key, b"%s|%s" % (_DOMAIN, link.name.encode()), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
