@@ -17,7 +17,7 @@ import numpy as np
 from converters.areas import paint_areas
 from converters.document import X_DPI, Mode
 from converters.morphology import closed, eroded, opened, pooled, spread
-from converters.paper import Paper, flattened
+from converters.paper import Paper, flattened, is_drawn
 from converters.pictures import find_pictures, whole_picture
 from converters.screen import screened
 
@@ -36,6 +36,8 @@ CELL = 8
 _CONTRAST = 28
 _SCAN_CONTRAST = 48
 _HALF = 128
+#: Cells around which nothing is darker have light strokes, which cutting at half would lose.
+_LIGHT = 88
 #: Levels that are neither paper nor black.
 _PAPER = 232
 _BLACK = 16
@@ -64,34 +66,48 @@ def binarise(gray: Gray, y_dpi: int, mode: Mode) -> tuple[Ink, str]:
     cell_rows = max(2, round(CELL * y_dpi / X_DPI / 2) * 2)
     height = gray.shape[0]
     whole = np.pad(gray, ((0, -height % (4 * cell_rows)), (0, 0)), constant_values=255)
-    if _black_on_white(whole, cell_rows):
-        return gray < _HALF, "text"
-    if mode is Mode.AUTO and (frame := whole_picture(whole, cell_rows)) is not None:
-        ink = np.zeros(whole.shape, np.bool_)
+    bands = _to_look_at(whole, cell_rows)
+    if is_drawn(whole) or not bands:
+        ink, treatments = whole < _HALF, set()
+        for band in bands:
+            ink[band], of_band = _adapted(Paper(whole[band], 0.0), y_dpi, mode, cell_rows)
+            treatments.add(of_band)
+        treatment = "mixed" if "mixed" in treatments else "text"
+    elif mode is Mode.AUTO and (frame := whole_picture(whole, cell_rows)) is not None:
+        ink, treatment = np.zeros(whole.shape, np.bool_), "photo"
         ink[frame] = screened(whole[frame], y_dpi)
-        return ink[:height], "photo"
-    paper = flattened(whole, 4 * cell_rows, 4 * CELL)
-    strokes = _strokes(paper, y_dpi, cell_rows)
-    ink = strokes.dark | (paper.gray < _INK)
-    treatment = "text"
-    pictures = np.zeros((whole.shape[0] // cell_rows, whole.shape[1] // CELL), np.bool_)
-    if mode is Mode.AUTO:
-        pictures = find_pictures(paper, strokes.under, cell_rows)
-    if paint_areas(ink, paper, strokes, pictures, y_dpi):
-        treatment = "mixed"
-    if pictures.any():
-        treatment = "mixed"
-        _paint_pictures(ink, paper, pictures, y_dpi)
+    else:
+        ink, treatment = _adapted(flattened(whole, 4 * cell_rows, 4 * CELL), y_dpi, mode, cell_rows)
     return ink[:height], treatment
 
 
-def _black_on_white(gray: Gray, cell_rows: int) -> bool:
-    """Return whether the page has nothing but black strokes on white: no cell without paper or of light strokes."""
+def _to_look_at(gray: Gray, cell_rows: int) -> list[slice]:
+    """Return the bands of rows that hold more than black strokes on white: cells without paper, or of light strokes.
+
+    A band begins and ends where flattening's cells do, with more than a stroke's width to spare.
+    """
     lightest = pooled(gray, cell_rows, CELL, np.maximum)
-    if np.any((lightest < _PAPER) & (lightest > _INK)):
-        return False
     darkest = pooled(gray, cell_rows, CELL, np.minimum)
-    return not np.any((darkest < _PAPER) & (eroded(darkest, 3, 3) > _HALF - 40))
+    area = (lightest < _PAPER) & (lightest > _INK)
+    light = (darkest < _PAPER) & (eroded(darkest, 3, 3) > _LIGHT)
+    wanted = np.pad((area | light).any(1).reshape(-1, 4).any(1), 1)
+    wanted[1:-1] |= wanted[:-2] | wanted[2:]
+    wanted[[0, -1]] = False
+    edges = np.flatnonzero(wanted[1:] != wanted[:-1]) * 4 * cell_rows
+    return [slice(first, last) for first, last in edges.reshape(-1, 2).tolist()]
+
+
+def _adapted(paper: Paper, y_dpi: int, mode: Mode, cell_rows: int) -> tuple[Ink, str]:
+    """Return the ink of what is not simply black on white."""
+    strokes = _strokes(paper, y_dpi, cell_rows)
+    ink = strokes.dark | (paper.gray < _INK)
+    pictures = np.zeros(strokes.under.shape, np.bool_)
+    if mode is Mode.AUTO:
+        pictures = find_pictures(paper, strokes.under, cell_rows)
+    areas = paint_areas(ink, paper, strokes, pictures, y_dpi)
+    if pictures.any():
+        _paint_pictures(ink, paper, pictures, y_dpi)
+    return ink, "mixed" if areas or pictures.any() else "text"
 
 
 def _strokes(paper: Paper, y_dpi: int, cell_rows: int) -> Strokes:

@@ -17,9 +17,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-#: The guesses, each with the commonest letters of the writing that it is made for (of Latin: the commonest beyond ASCII).
+#: The guesses, each with the commonest letters of the writing that it is made for (of Latin: the commonest beyond
+#: ASCII).
 _GUESSES = (
-    ("windows-1252", "éèàäöüßñçåøóíáãêôæúÄÖÜÉ’–"),
+    ("windows-1252", "éèàäöüßñçåøóíáãêôæúÄÖÜÉ"),
     ("windows-1251", "оеаинтсрвлкмдп"),
     ("koi8-r", "оеаинтсрвлкмдп"),
     ("windows-1255", "יוהלאמרתבשנד"),

@@ -40,7 +40,9 @@ def pages(data: bytes, expected: str, rendering: Rendering, room: int) -> Iterat
     ``expected``: Pillow's name of the format; ``room``: how many pages the fax still has. Raises :class:`Refused`:
     ``DAMAGED``, ``TOO_LARGE``, ``TOO_MANY_PAGES``.
     """
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint switches it on for all: half a picture would pass for a whole one
+    ImageFile.LOAD_TRUNCATED_IMAGES = (
+        False  # WeasyPrint switches it on for all: half a picture would pass for a whole one
+    )
     try:
         with Image.open(io.BytesIO(data), formats=[expected]) as picture:
             frames = getattr(picture, "n_frames", 1) if expected == "TIFF" else 1

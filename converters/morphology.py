@@ -46,9 +46,14 @@ def _running(values: Array, length: int, axis: int, extreme: np.ufunc) -> Array:
         ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
         out = extreme(out[tuple(behind)], out[tuple(ahead)])
         done += step
-    margin = [(0, 0), (0, 0)]
-    margin[axis] = ((length - 1) // 2, length - 1 - (length - 1) // 2)
-    return np.pad(out, margin, mode="edge")
+    # The edges repeat, as np.pad(mode="edge") would have it at four times the cost.
+    whole = np.empty_like(values)
+    along, reached = (whole, out) if axis == 0 else (whole.T, out.T)
+    before = (length - 1) // 2
+    along[before : before + len(reached)] = reached
+    along[:before] = reached[:1]
+    along[before + len(reached) :] = reached[-1:]
+    return whole
 
 
 def pooled(values: Array, rows: int, columns: int, extreme: np.ufunc) -> Array:
@@ -68,10 +73,14 @@ def pooled(values: Array, rows: int, columns: int, extreme: np.ufunc) -> Array:
 
 
 def share(mask: Mask, rows: int, columns: int) -> NDArray[np.float32]:
-    """Return which share of each cell of ``rows`` x ``columns`` is set."""
-    counts = np.add.reduceat(mask, np.arange(0, mask.shape[0], rows), axis=0, dtype=np.uint16)
-    counts = np.add.reduceat(counts, np.arange(0, mask.shape[1], columns), axis=1)
-    return counts.astype(np.float32) / np.float32(rows * columns)
+    """Return which share of each cell of ``rows`` x ``columns`` is set; cells tile the mask.
+
+    ``columns`` is a multiple of 8: eight neighbours are a byte, and bits are counted faster than truths are added.
+    """
+    counts = np.bitwise_count(np.packbits(mask, axis=1))
+    counts = counts.reshape(-1, rows, counts.shape[1]).sum(axis=1, dtype=np.uint16)
+    counts = counts.reshape(counts.shape[0], -1, columns // 8).sum(axis=2, dtype=np.uint16)
+    return np.asarray(counts / np.float32(rows * columns), np.float32)
 
 
 def mean_around(cells: NDArray[np.float32]) -> NDArray[np.float32]:

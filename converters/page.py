@@ -31,8 +31,8 @@ MOST_CUTS = 20
 MARGIN = 8.0
 #: Wider than this in proportion to its height, a page is landscape.
 _LANDSCAPE = 1.15
-#: How much wider than the paper a scan of a page may be: scanners' beds are a little wider.
-_SCAN = 1.06
+#: A scan of a page is about as wide as the paper: scanners' beds are a little wider, sheets a little narrower.
+_SCAN = (0.95, 1.06)
 #: Letter paper is 0.4 % wider than the line: it is squeezed so much in width alone, so that it keeps its 11 inches.
 _SQUEEZED = 0.99
 
@@ -81,7 +81,7 @@ def place_picture(width: float, height: float, y_dpi: int, paper: Paper) -> Plac
     turned = width > paper_width - 2 * MARGIN and width > height * _LANDSCAPE
     if turned:
         width, height = height, width
-    if 0.95 < width / paper_width < _SCAN and paper_height * 0.95 < height < LONGEST:
+    if _SCAN[0] < width / paper_width < _SCAN[1] and paper_height * _SCAN[0] < height < LONGEST:
         scale = min(1.0, LINE / width)
         return _placed(width * scale, height * scale, y_dpi, paper, turned=turned)
     box_width, box_height = paper_width - 2 * MARGIN, paper_height - 2 * MARGIN

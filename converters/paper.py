@@ -45,9 +45,7 @@ def is_drawn(gray: Gray) -> bool:
 
 
 def flattened(gray: Gray, cell_rows: int, cell_columns: int) -> Paper:
-    """Return the page with its paper made evenly white, by cells that tile it; a drawn page is returned as it is."""
-    if is_drawn(gray):
-        return Paper(gray, 0.0)
+    """Return the page with its paper made evenly white, by cells that tile it. Not for a drawn page."""
     noise = _noise(gray)
     # Pure white is no scanned paper but what was put around it, or paper that needs no help.
     scanned = np.where(gray < _PURE, gray, 0)

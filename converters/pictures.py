@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from converters.morphology import labelled, mean_around, pooled, share, spread
-from converters.paper import is_drawn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,13 +37,11 @@ _MARGIN = 250
 
 
 def whole_picture(gray: Gray, cell_rows: int) -> tuple[slice, slice] | None:
-    """Return the frame of a photograph that fills the page, ``None`` if the page is paper with something on it.
+    """Return the frame of a photograph that fills a scanned page; ``None``: it is paper with something on it.
 
     Told apart by how many cells are between black and the page's white: a page has few, even one in a shadow on a
     table.
     """
-    if is_drawn(gray):
-        return None
     means = np.asarray(Image.fromarray(gray).reduce((_COLUMNS, cell_rows)), np.float32)
     inside = means < _MARGIN
     if not inside.any():

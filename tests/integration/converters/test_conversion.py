@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pikepdf
@@ -147,7 +147,7 @@ async def test_a_fax_becomes_a_pdf_with_the_same_pixels(converter: Converter, do
         assert file.Root.PageLabels is not None
         for page, given in zip(file.pages, bitmaps(documents / "fax.tif"), strict=True):
             image = page.get_images()["/F"] if hasattr(page, "get_images") else page.images["/F"]
-            drawn = pikepdf.PdfImage(image).as_pil_image().convert("1")
+            drawn = pikepdf.PdfImage(cast("pikepdf.Stream", image)).as_pil_image().convert("1")
             assert np.array_equal(np.packbits(~np.asarray(drawn), axis=1), given)
             width, height = (float(page.mediabox[2]), float(page.mediabox[3]))
             assert width == pytest.approx(1728 / 204 * 72, abs=0.01)
@@ -157,9 +157,10 @@ async def test_a_fax_becomes_a_pdf_with_the_same_pixels(converter: Converter, do
 async def test_received_pages_become_a_fax_document(converter: Converter, documents: Path, tmp_path: Path) -> None:
     """Lost otherwise: a received fax cannot be stored; or a page that never ends fills the disk."""
     with (documents / "fax.tif").open("rb") as file, opened(file.fileno()) as reader:
-        strips = []
-        for tags in reader.directories(10):
-            strips.append(FaxStrip(tags.width, tags.height, tags.x_dpi, tags.y_dpi, reader.raw_strip()))
+        strips = [
+            FaxStrip(tags.width, tags.height, tags.x_dpi, tags.y_dpi, reader.raw_strip())
+            for tags in reader.directories(10)
+        ]
     endless = FaxStrip(1728, 3_000_000, 204, 98, strips[0].strip)
     broken = FaxStrip(1728, strips[1].height, 204, 98, strips[1].strip[:200] + os.urandom(300))
     made = await converter.assemble([*strips, endless, broken], tmp_path / "out.tif")
@@ -210,7 +211,7 @@ async def test_letter_paper_is_shorter(converter: Converter, documents: Path, tm
 
 async def test_text_of_any_script_is_drawn_whole(converter: Converter, documents: Path, tmp_path: Path) -> None:
     """Lost otherwise: the end of a long line, or all Hebrew, is missing from the page."""
-    from converters import text  # noqa: PLC0415  loads WeasyPrint, which only this test needs in this process
+    from converters import text
 
     data = (documents / "languages.txt").read_bytes()
     drawn = pdfium.PdfDocument(text.as_pdf(data, "text/plain", Rendering()))

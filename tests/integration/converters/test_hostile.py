@@ -1,4 +1,4 @@
-"""Documents that mean harm or are merely broken: each ends in one sentence for its sender, quickly, and reaches nothing."""
+"""Documents that mean harm or are merely broken: each ends in one sentence for its sender, and quickly."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def scanned(page: NDArray[np.uint8]) -> NDArray[np.uint8]:
     y, x = np.mgrid[0 : page.shape[0], 0 : page.shape[1]]
     shade = 0.72 + 0.2 * x / page.shape[1] + 0.05 * y / page.shape[0]
     noise = np.random.default_rng(3).normal(0, 4, page.shape)
-    return np.clip((12 + page * 0.94) * shade + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((12 + page * 0.94) * shade + noise, 0, 255), np.uint8)
 
 
 def coded(ink: NDArray[np.bool_]) -> int:
@@ -55,9 +55,10 @@ def coded(ink: NDArray[np.bool_]) -> int:
 
 @pytest.mark.parametrize("scan", [False, True])
 @pytest.mark.parametrize(
-    ("ground", "ink"), [(255, 0), (255, 150), (187, 0), (222, 0), (222, 70), (58, 255), (119, 255), (85, 0), (0, 255), (100, 230)]
+    ("ground", "ink"),
+    [(255, 0), (255, 150), (187, 0), (222, 0), (222, 70), (58, 255), (119, 255), (85, 0), (0, 255), (100, 230)],
 )
-def test_words_can_be_read_on_any_ground(ground: int, ink: int, scan: bool) -> None:  # noqa: FBT001  a parameter
+def test_words_can_be_read_on_any_ground(ground: int, ink: int, scan: bool) -> None:
     """Lost otherwise: the amount on a coloured invoice arrives as a black bar or a cloud of dots."""
     page = sheet(ground, ink)
     out, _ = binarise(scanned(page) if scan else page, 196, Mode.AUTO)
@@ -110,7 +111,10 @@ def test_a_photograph_is_screened_within_reason() -> None:
     """Lost otherwise: a photo is unrecognisable, or one page of it takes ten minutes of line."""
     rng = np.random.default_rng(5)
     clouds = sum(
-        np.asarray(Image.fromarray(rng.random((n, n)).astype(np.float32)).resize((1600, 1200), Image.Resampling.BICUBIC)) / n
+        np.asarray(
+            Image.fromarray(rng.random((n, n)).astype(np.float32)).resize((1600, 1200), Image.Resampling.BICUBIC)
+        )
+        / n
         for n in (3, 6, 12, 24, 48)
     )
     gray = np.clip((clouds - np.min(clouds)) / np.ptp(clouds) * 255, 0, 255).astype(np.uint8)

@@ -15,7 +15,7 @@ TAKEN = [
     (b"\x89PNG\r\n\x1a\n", "x.PDF", "application/pdf", Kind.PNG),
     (b"Dear Sir,\n", "letter.txt", "text/plain", Kind.TEXT),
     ("Привет".encode("koi8-r"), "", "", Kind.TEXT),
-    ("\ufeffשלום".encode("utf-16-le"), "note.txt", "", Kind.TEXT),
+    ("\ufeffשלום".encode("utf-16-le"), "note.txt", "", Kind.TEXT),  # noqa: RUF001  Hebrew is meant
     ("plain words, no mark".encode("utf-16-be"), "note.txt", "", Kind.TEXT),
 ]
 

@@ -49,7 +49,9 @@ def test_a_long_page_is_cut_and_nothing_is_lost() -> None:
     assert np.array_equal(columns, drawn[:, 0])
 
 
-@pytest.mark.parametrize(("width", "height"), [(0, 297), (float("nan"), 100), (210, float("inf")), (0.4, 500_000), (5, 9e5)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(0, 297), (float("nan"), 100), (210, float("inf")), (0.4, 500_000), (5, 9e5)]
+)
 def test_absurd_pages_are_refused(width: float, height: float) -> None:
     """Lost otherwise: a page box of a kilometre is drawn until the memory is gone."""
     with pytest.raises(Refused) as refusal:
