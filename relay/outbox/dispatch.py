@@ -1,7 +1,7 @@
 """The loops: route what happened, deliver what is due, lane by lane, until cancelled.
 
-A delivery runs inside its lease: whoever claims the row after it can be sure that the first holder has stopped. A
-lane's fault is a deferral: it is logged, and the row waits.
+A delivery's lease is renewed while its lane works, for as long as the lane's patience allows one attempt. A lane's
+fault is a deferral: it is logged, and the row waits.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from relay.outbox.lane import Deferred, Outcome, Verdict, judge
 from relay.outbox.routing import Router
 from relay.store import queue
 from relay.store.engine import Topic
+from relay.store.tables import delivery
 
 if TYPE_CHECKING:
     import random
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: The share of a lease that a delivery may take.
-_SHARE = 0.8
 #: Seconds before the loops ask again a database that was in trouble.
 _TROUBLE = 5.0
 
@@ -129,14 +128,17 @@ class Outbox:
     async def _deliver(self, lane: Lane, claim: queue.Claim) -> None:
         bound = log.bind(lane=lane.name, delivery=claim.id, kind=claim.row.kind, fax=claim.row.fax_id)
         outcome: Outcome
+        renewal = asyncio.create_task(self._renew(claim))
         try:
-            async with asyncio.timeout(self._lease.seconds * _SHARE):
+            async with asyncio.timeout(lane.patience.attempt):
                 outcome = await lane.deliver(claim)
         except TimeoutError:
-            outcome = Deferred(f"it took longer than {self._lease.seconds * _SHARE:.0f} seconds")
+            outcome = Deferred(f"it took longer than {lane.patience.attempt:g} seconds")
         except Exception:  # noqa: BLE001  whatever a lane's fault is, the row stays and is tried again
             bound.exception("delivery failed by a fault of ours")
             outcome = Deferred("a fault of the relay; its log tells more")
+        finally:
+            renewal.cancel()
         if isinstance(outcome, Deferred) and outcome.blocked:
             self._rests_until[lane.name] = self._clock() + lane.patience.rest
         try:
@@ -147,6 +149,12 @@ class Outbox:
             bound.exception("the end of a delivery cannot be written; it will be delivered again")
         else:
             bound.info("delivery", state=verdict.state.value, answer=verdict.answer)
+
+    async def _renew(self, claim: queue.Claim) -> None:
+        with contextlib.suppress(LostClaim, sa.exc.SQLAlchemyError):  # the conclusion will find out
+            while True:
+                await asyncio.sleep(self._lease.seconds / 3)
+                await self._store.write(queue.renew, delivery, claim, self._lease, self._clock())
 
     def _conclude(self, connection: sa.Connection, lane: Lane, claim: queue.Claim, outcome: Outcome) -> Verdict:
         now, patience = self._clock(), lane.patience

@@ -83,7 +83,7 @@ class Patience:
     chance, so that what failed together does not come back together. A delivery is given up ``give_up`` after it was
     made. A target is suspended after ``suspend_after`` failures in a row (``None``: never), and what is for it is
     held until a person resumes it. When the way out is blocked for all, the lane rests for ``rest``. ``at_once``:
-    deliveries side by side.
+    deliveries side by side; ``attempt``: the longest that one may take.
     """
 
     first: float = 15.0
@@ -92,6 +92,7 @@ class Patience:
     suspend_after: int | None = None
     rest: float = 30.0
     at_once: int = 4
+    attempt: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

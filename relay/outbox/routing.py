@@ -56,7 +56,7 @@ class Router:
                 raise  # the database itself is in trouble: nothing of this batch may count
             except Exception:  # a lane's fault in one event must not hold up the others
                 self._broken.add(row.id)
-                log.exception("an event cannot be routed", event=row.id, fax=row.fax_id, kind=row.kind)
+                log.exception("an event cannot be routed", row=row.id, fax=row.fax_id, kind=row.kind)
         return len(found)
 
     def _route(self, connection: sa.Connection, row: sa.Row[Any]) -> None:

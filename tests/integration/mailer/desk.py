@@ -92,10 +92,12 @@ class Drawing:
 class Desk:
     """Makes faxes that have ended, and runs the outbox on them step by step."""
 
-    def __init__(self, folder: Path, ids: IdSource) -> None:
+    def __init__(self, folder: Path, ids: IdSource, store: Store | None = None) -> None:
+        """``store``: an open one that is not ours to close; SQLite in the folder unless given."""
         self.folder = folder
-        self.store = Store(f"sqlite:///{folder / 'faxrelay.db'}")
-        schema.upgrade(self.store.engine)
+        self.store = store or Store(f"sqlite:///{folder / 'faxrelay.db'}")
+        if store is None:
+            schema.upgrade(self.store.engine)
         self.blobs = LocalBlobs(folder / "blobs")
         self.ids, self.clock, self.drawing = ids, Clock(), Drawing()
         self.enclosures = Enclosures(self.drawing, self.blobs)  # type: ignore[arg-type]  # a stand-in
@@ -109,10 +111,10 @@ class Desk:
             zone=UTC, **more,
         )  # fmt: skip
 
-    def outbox(self, *lanes: Lane) -> Outbox:
-        """Return an outbox of the lanes."""
-        lease = queue.Lease("node-test", seconds=300)
-        return Outbox(self.store, self.ids, self.clock, lanes, lease=lease, spread=random.Random(1), poll=0.02)
+    def outbox(self, *lanes: Lane, lease: float = 300.0) -> Outbox:
+        """Return an outbox of the lanes, whose claims hold for ``lease`` seconds."""
+        claim = queue.Lease("node-test", seconds=lease)
+        return Outbox(self.store, self.ids, self.clock, lanes, lease=claim, spread=random.Random(1), poll=0.02)
 
     def mail_all(self, carrier: Carrier | None = None, **more: Any) -> None:
         """Route everything that happened and deliver everything that is due."""

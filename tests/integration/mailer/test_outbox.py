@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
 from relay.errors import LostClaim, NotFound
+from relay.ids import IdSource
 from relay.outbox import Deferred, Delivered, Patience, Post, Refused, oldest_unrouted, replay, resume, states
 from relay.store import queue
+from relay.store.engine import Store
 from relay.store.tables import delivery, event, fax, target
 from transport.seam import Cause
 
@@ -20,6 +23,12 @@ from .desk import Desk, confirmed, ended
 if TYPE_CHECKING:
     from relay.outbox import Outcome
     from relay.store.queue import Claim
+
+
+@pytest.fixture
+def desk(tmp_path: Path, ids: IdSource, store: Store) -> Desk:
+    """A desk on an empty store of each kind."""
+    return Desk(tmp_path, ids, store)
 
 
 class Counter:
@@ -194,6 +203,29 @@ async def test_a_lane_whose_way_out_is_blocked_rests_as_a_whole(desk: Desk) -> N
     while await outbox.step(lane):
         pass
     assert {row.state for row in desk.rows(delivery)} == {"done"}
+
+
+async def test_a_slow_delivery_keeps_its_claim_and_a_hanging_one_is_ended(desk: Desk) -> None:
+    """Lost otherwise: a large mail over a slow line is sent twice at once, or a dead server holds a mail for ever."""
+    desk.sent(confirmed())
+
+    class Slow(Counter):
+        async def deliver(self, claim: Claim) -> Outcome:
+            await asyncio.sleep(0.4)
+            return await super().deliver(claim)
+
+    lane = Slow(attempt=0.2)
+    outbox = desk.outbox(lane, lease=0.15)
+    await outbox.route()
+    delivering = asyncio.create_task(outbox.step(lane))
+    await asyncio.sleep(0.1)
+    desk.clock.now += 0.1
+    await asyncio.sleep(0.05)
+    desk.clock.now += 0.1
+    assert not await outbox.step(lane), "the lease was renewed"
+    await delivering
+    (row,) = desk.rows(delivery)
+    assert (row.state, row.answer) == ("due", "it took longer than 0.2 seconds")
 
 
 async def test_a_fault_of_a_lane_is_a_deferral_with_a_discreet_answer(desk: Desk) -> None:

@@ -1,20 +1,18 @@
-"""The desk of the mail tests, whose faxes the pages show and act on."""
+"""The desk of the mail tests, whose faxes the pages show and act on, on a store of each kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from relay.ids import IdSource
+from relay.store.engine import Store
 
 from ..mailer.desk import Desk  # noqa: TID252  the tests are no package that has a name of its own
 
 
 @pytest.fixture
-def desk(tmp_path: Path, ids: IdSource) -> Iterator[Desk]:
+def desk(tmp_path: Path, ids: IdSource, store: Store) -> Desk:
     """A desk on an empty store."""
-    made = Desk(tmp_path, ids)
-    yield made
-    made.store.close()
+    return Desk(tmp_path, ids, store)

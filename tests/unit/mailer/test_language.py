@@ -1,0 +1,61 @@
+"""The words of each language: complete, and filled in as text."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import pytest
+import yaml
+
+import templates
+from relay.mailer.language import Languages
+from relay.mailer.receipt import Status
+from transport.seam import Cause
+
+FOLDERS = sorted(path for path in (Path(next(iter(templates.__path__))) / "mail").iterdir() if path.is_dir())
+ENGLISH = yaml.safe_load((Path(next(iter(templates.__path__))) / "mail" / "en" / "sentences.yaml").read_text("utf-8"))
+
+
+def fields(sentence: str) -> set[str]:
+    """Return the names of the values that a sentence takes."""
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_language_has_every_sentence_with_its_values(folder: Path) -> None:
+    """Lost otherwise: a receipt in a language that lacks one sentence is never sent."""
+    words = yaml.safe_load((folder / "sentences.yaml").read_text("utf-8"))
+    assert words.keys() == ENGLISH.keys()
+    for key, sentence in words.items():
+        if key != "causes":
+            assert fields(sentence) <= fields(ENGLISH[key])
+    assert words["causes"].keys() == {cause.value for cause in Cause}
+    assert {path.name for path in folder.iterdir()} >= {"receipt.txt", "receipt.html", "received.txt", "received.html"}
+
+
+def test_every_cause_is_told_without_a_code() -> None:
+    """Lost otherwise: an office worker reads 'T.30 error 20'."""
+    language = Languages().get("en")
+    for cause in Cause:
+        words = language.cause(cause)
+        assert words.sentence.endswith(".")
+        assert not any(term in words.sentence + words.advice for term in ("T.30", "SIP", "EOP", "MCF", "ECM"))
+
+
+def test_every_end_has_a_title() -> None:
+    """Lost otherwise: a mail without a subject."""
+    language = Languages().get("en")
+    for status in Status:
+        assert "+972" in language.say(f"title_{status.value}", to="+972")
+
+
+def test_a_language_without_a_folder_is_english() -> None:
+    """Lost otherwise: a typing mistake in a policy keeps every receipt from its sender."""
+    assert Languages().get("xx").name == "en"
+    assert Languages().get("../../etc").name == "en"
+
+
+def test_values_are_text_and_never_formats() -> None:
+    """Lost otherwise: a subject with braces reads our memory, or breaks the mail."""
+    assert "{count.__class__}" in Languages().get("en").say("failed", to="{count.__class__}")
