@@ -8,6 +8,7 @@ the truth.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,8 +64,13 @@ async def send(
         except OSError as fault:  # no room; or the call was made before, and its journal must not be touched
             return _failed(here, request, Cause.LOCAL, f"the call's journal cannot be made: {fault.strerror}")
         try:
-            result = await _dial(here, request, report, cancelled, _Held(journal, document))
-            journal.end(result)
+            try:
+                result = await _dial(here, request, report, cancelled, _Held(journal, document))
+            except (
+                OSError
+            ) as fault:  # no room for a record, no descriptor left: whoever carried the call is dead by now
+                result = _interrupted(here, request, journal, f"a fault of the line: {fault.strerror}")
+            _conclude(journal, result)
         finally:
             journal.close()
     finally:
@@ -98,7 +104,7 @@ async def receive(
             descriptors = (leg.take_media(), os.dup(journal.fileno()))
             outcome = await here.workers.carry(order, descriptors, journal, report, cancelled)
             result = _result(order, outcome, simulated=here.trunk.simulated, sip_code=200, ring_seconds=0.0)
-            journal.end(result)
+            _conclude(journal, result)
         finally:
             journal.close()
         report(Arrived(call, result, here.journal(call)))
@@ -159,6 +165,25 @@ async def _until_answered(
         return _NO_ANSWER
     finally:
         stop.cancel()
+
+
+def _conclude(journal: Journal, result: CallResult) -> None:
+    """Write the end; on a full disk the records before it say enough."""
+    with contextlib.suppress(OSError):
+        journal.end(result)
+
+
+def _interrupted(here: Premises, request: CallRequest, journal: Journal, reason: str) -> CallResult:
+    """Return the result of a call that a fault of ours ended, as far as its journal proves it."""
+    evidence = journal.heal()
+    return CallResult(
+        call=request.call,
+        cause=Cause.LOCAL,
+        pages_confirmed=evidence.pages_confirmed,
+        last_page_offered=evidence.last_page_offered,
+        simulated=here.trunk.simulated,
+        sip_reason=reason,
+    )
 
 
 def _failed(

@@ -70,7 +70,7 @@ class ProcessLine:
         self._simulated = simulated
         self._table = _NO_TABLE
         self._link: Link | None = None
-        self._up = asyncio.Event()
+        self._settled = asyncio.Event()  # the line said that it is up, or why it cannot be
         self._broken = ""
         self._keeper: asyncio.Task[None] | None = None
         self._sending: dict[str, tuple[asyncio.Future[CallResult], Callable[[CallEvent], None]]] = {}
@@ -167,49 +167,65 @@ class ProcessLine:
 
     async def _wait_up(self) -> None:
         try:
-            await asyncio.wait_for(self._up.wait(), _START)
+            await asyncio.wait_for(self._settled.wait(), _START)
         except TimeoutError:
-            reason = self._broken or "its words are in the log"
-            raise LineDown(f"the line {self._name} does not come up: {reason}") from None
+            raise LineDown(f"the line {self._name} does not come up; its words are in the log") from None
+        if self._broken:
+            raise LineDown(f"the line {self._name} is down: {self._broken}")
 
     async def _keep(self) -> None:
         """Keep a line process running until cancelled."""
         pause = _FIRST_PAUSE
         while True:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                process = await self._start_process(theirs.fileno())
-            link = Link(ours)
+            began = asyncio.get_running_loop().time()
             try:
-                self._publish(link)
-                self._link = link
-                while (received := await link.receive()) is not None:
-                    self._heard(received[0])
-                    pause = _FIRST_PAUSE
-            finally:
-                self._link = None
-                self._up.clear()
-                link.close()
-                await asyncio.shield(_end(process))
-                self._bury()
+                await self._serve()
+            except OSError as fault:
+                self._settle(f"its process cannot be started: {fault.strerror}")
+            if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE:
+                pause = _FIRST_PAUSE
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _serve(self) -> None:
+        """Start a line process and listen to it until it ends."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            process = await self._start_process(theirs.fileno())
+        link = Link(ours)
+        try:
+            self._publish(link)
+            self._link = link
+            while (received := await link.receive()) is not None:
+                self._heard(received[0])
+        finally:
+            self._link = None
+            if not self._broken:
+                self._settled.clear()
+            link.close()
+            await asyncio.shield(_end(process))
+            self._bury()
+
+    def _settle(self, broken: str) -> None:
+        self._broken = broken
+        self._settled.set()
 
     def _publish(self, link: Link) -> None:
         numbers = sorted(self._table.numbers)
         for at in range(0, max(len(numbers), 1), _BATCH):
             batch = numbers[at : at + _BATCH]
-            limits = {number: count for number, count in self._table.inbound_channels.items() if number in set(batch)}
+            limits = {
+                number: limit for number in batch if (limit := self._table.inbound_channels.get(number)) is not None
+            }
             last = at + _BATCH >= len(numbers)
             link.post({"do": "publish", "numbers": batch, "inbound_channels": limits, "first": at == 0, "last": last})
 
     def _heard(self, message: dict[str, Any]) -> None:
         match message["say"]:
             case "ready":
-                self._broken = ""
-                self._up.set()
+                self._settle("")
             case "broken":
-                self._broken = message["reason"]
+                self._settle(message["reason"])
             case "event":
                 happened = decode_event(_CALL_EVENTS, message)
                 if (waiting := self._sending.get(happened.call)) is not None:
@@ -218,6 +234,8 @@ class ProcessLine:
                 result = decode(CallResult, message["result"])
                 if (waiting := self._sending.get(result.call)) is not None and not waiting[0].done():
                     waiting[0].set_result(result)
+            case "lost":
+                self._lost(message["call"])
             case "arrival":
                 self._arrived(decode_event(_ARRIVALS, message))
             case "arrived":
@@ -233,17 +251,23 @@ class ProcessLine:
             self._arriving.discard(arrival.call)
         self._arrivals.put_nowait(arrival)
 
+    def _lost(self, call: str) -> None:
+        """Tell whoever waits for a call that nothing more will be heard of it."""
+        if (waiting := self._sending.get(call)) is not None and not waiting[0].done():
+            waiting[0].set_exception(LineDown(f"the line {self._name} lost the call"))
+        elif call in self._arriving:
+            result = CallResult(call, Cause.LOCAL, 0, last_page_offered=False, simulated=self._simulated)
+            self._arrived(Arrived(call, result, self.journal(call)))
+
     def _bury(self) -> None:
         """Tell everybody who waits that the line died."""
-        for answer, _ in self._sending.values():
-            if not answer.done():
-                answer.set_exception(LineDown(f"the line {self._name} died in the call"))
+        for call in list(self._sending):
+            self._lost(call)
         for arriving in self.leftovers():
             if arriving.call not in self._unforgotten:  # it died before it could tell us
                 self._arrived(arriving)
         for call in sorted(self._arriving):
-            result = CallResult(call, Cause.LOCAL, 0, last_page_offered=False, simulated=self._simulated)
-            self._arrived(Arrived(call, result, self.journal(call)))
+            self._lost(call)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -13,6 +13,7 @@ and line to main::
     {"say": "broken", "reason": ...}            they cannot, and the line ends
     {"say": "event", ...}                       an event of an outbound call (:func:`.messages.encode_event`)
     {"say": "result", "result": {...}}          its end
+    {"say": "lost", "call": ...}                a fault of ours ended it: its journal has the truth
     {"say": "arrival", ...}                     Arriving, Negotiated, PageConfirmed
     {"say": "arrived", "call": ..., "result": {...}}
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 import uuid
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -84,8 +86,9 @@ class LineProcess:
             case "publish":
                 if message["first"]:
                     self._numbers.clear()
+                    self._inbound_channels.clear()
                 self._numbers.update(message["numbers"])
-                self._inbound_channels = message["inbound_channels"]
+                self._inbound_channels.update(message["inbound_channels"])
                 if message["last"]:
                     self._premises.trunk.publish(sorted(self._numbers))
             case "call":
@@ -100,7 +103,14 @@ class LineProcess:
         running: Coroutine[Any, Any, None] = work(cancelled)
         task = asyncio.create_task(running, name=f"call {call}")
         self._calls[call] = task, cancelled
-        task.add_done_callback(lambda _: self._calls.pop(call, None))
+        task.add_done_callback(lambda done: self._done(call, done))
+
+    def _done(self, call: str, task: asyncio.Task[None]) -> None:
+        """Forget a call; one that a fault of ours ended is told to main, which would wait for ever."""
+        del self._calls[call]
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            traceback.print_exception(fault)
+            self._main.post({"say": "lost", "call": call})
 
     async def _send(self, request: CallRequest, cancelled: asyncio.Event) -> None:
         def report(happened: CallEvent) -> None:

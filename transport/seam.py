@@ -86,7 +86,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """Both machines agreed (phase B). ``remote_ident`` is the far machine's CSI or TSI, as it sent it, printable ASCII."""
+    """Both machines agreed (phase B). ``remote_ident``: the far machine's CSI or TSI as it sent it, printable ASCII."""
 
     call: str
     bit_rate: int

@@ -25,6 +25,7 @@ import itertools
 import os
 import random
 import socket
+import traceback
 import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ class Exchange:
             while (received := await link.receive()) is not None:
                 message, fds = received
                 subscriber.obey(message, [socket.socket(fileno=descriptor) for descriptor in fds])
+        except (KeyError, TypeError, IndexError):  # not a line of ours: the other lines shall not suffer for it
+            traceback.print_exc()
         finally:
             subscriber.leave()
             link.close()
@@ -187,6 +190,9 @@ class Subscriber:
         except asyncio.CancelledError:
             by = "caller"
             raise
+        except Exception:  # noqa: BLE001  one call's fault is not the others'
+            traceback.print_exc()
+            self._refuse(message["leg"], 500, "Server Internal Error")
         finally:
             note("ended", by=by)
 

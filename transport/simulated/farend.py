@@ -138,7 +138,7 @@ class FaxMachine:
             self._image_expected = frame is Frame.CFR
             if frame is Frame.CFR and self._behaviour.drop_after == 0:
                 self._hang_up_in(_INTO_THE_PAGE)
-        elif frame is Frame.MCF:
+        elif frame is Frame.MCF and not self._mute:
             self._note("confirming", page=self._pages, last=self._command in LAST_PAGE)
             self._image_expected = True
 
