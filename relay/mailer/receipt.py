@@ -167,6 +167,8 @@ def _ended_by_call(record: Record) -> bool:
 
 def _tried(record: Record, language: Language, zone: tzinfo) -> str:
     first, last = writing.span(record.attempts[0].started_at, record.attempts[-1].started_at, zone)
+    if len(record.attempts) > 1 and last.startswith(first):
+        return language.say("tried_within_a_minute", count=len(record.attempts), last=last)
     return language.count("tried", len(record.attempts), first=first, last=last)
 
 

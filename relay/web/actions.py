@@ -32,6 +32,14 @@ WHO = "a link in a mail"
 BAD = Page("This link does not work", ("It is not complete, or it was never one of ours.",), status=404)
 ENDED = Page("This link has ended", ("Links in our mails work for a limited time.",), status=410)
 GONE = Page("There is no such fax", ("It may have been deleted.",), status=404)
+#: What became of a fax that is to be sent again.
+ENDS = {
+    Outbound.SENT: "It was sent, and every page was confirmed. It will arrive a second time.",
+    Outbound.FAILED: "It was not sent.",
+    Outbound.UNCERTAIN: "Its arrival was not confirmed: the recipient may have it already, and it may arrive twice. "
+    "Please ask before you send it again.",
+    Outbound.CANCELLED: "It was cancelled.",
+}
 
 
 class LinkUsed(Exception):
@@ -96,10 +104,8 @@ class Actions:
                 return Page(f"The fax to {to} has ended", (f"It is {row.state}.",), fax_id=row.id, status=409)
             return Page(f"Cancel the fax to {to}?", (f"It is {row.state} now.",), "Cancel the fax", row.id)
         faxes.check_resend(row)
-        lines = [f"It was sent on {writing.moment(row.created_at, self._zone)} and is {row.state}."]
-        if row.state == Outbound.UNCERTAIN.value:
-            lines.append("The recipient may have it already: it may arrive twice. Please ask before you send it again.")
-        return Page(f"Send the fax to {to} again?", tuple(lines), "Send it again", row.id)
+        taken = f"We took it on {writing.moment(row.created_at, self._zone)}."
+        return Page(f"Send the fax to {to} again?", (taken, ENDS[Outbound(row.state)]), "Send it again", row.id)
 
     def _press(self, connection: sa.Connection, link: Link) -> Page:
         """Act, and record that the link has acted."""

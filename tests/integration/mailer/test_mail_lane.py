@@ -15,7 +15,7 @@ from relay.fax import Outbound
 from relay.outbox import Delivered
 from relay.store import faxes
 from relay.store.queue import Claim
-from relay.store.tables import delivery
+from relay.store.tables import attempt, delivery
 from relay.submission import File, Recipient, Submission, submit
 from transport.seam import Cause
 
@@ -213,6 +213,13 @@ def test_causes_that_changed_tell_the_last_one(desk: Desk) -> None:
     desk.sent(BUSY, ended(Cause.NO_ANSWER))
     told = text(the_mail(desk))
     assert "We tried 2 times between 14:13 and 14:18 UTC. The last call: Nobody answered the call." in told
+
+
+def test_calls_within_one_minute_are_told_as_one_time(desk: Desk) -> None:
+    """Lost otherwise: 'between 14:13 and 14:13' reads like a mistake."""
+    fax_id = desk.sent(BUSY, BUSY)
+    desk.store.write_now(lambda c: c.execute(attempt.update().where(attempt.c.fax_id == fax_id).values(started_at=NOW)))
+    assert "The number was busy. We tried 2 times, at 14:13 UTC. Please" in text(the_mail(desk))
 
 
 def test_a_refused_recipient_reads_the_policys_sentence(desk: Desk) -> None:
