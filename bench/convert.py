@@ -1,6 +1,6 @@
 """Documents to fax pages: ours in its sandbox beside Ghostscript's tiffg4, the same inputs in turn.
 
-Prints lines of a table: pages a second, bytes a page, and ratios (speed above 1: ours is faster; size below 1: smaller).
+Prints a table: pages a second, bytes a page, and ratios (speed above 1: ours is faster; size below 1: smaller).
 ``python bench/convert.py [FILE.pdf ...]``
 """
 
@@ -79,9 +79,7 @@ async def measure() -> None:
     """Measure in turn, so that whatever else runs on the machine slows both."""
     confinement = Confinement(Sandbox.BUBBLEWRAP, preload=["converters.worker"])
     converter = Converter(confinement)
-    print(
-        "| input | pages | ours pages/s | Ghostscript pages/s | speed ratio | ours bytes/page | Ghostscript | size ratio |"
-    )
+    print("| input | pages | pages/s | Ghostscript | speed ratio | bytes/page | Ghostscript | size ratio |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     try:
         with tempfile.TemporaryDirectory() as name:

@@ -21,8 +21,8 @@ from converters.errors import Broken, Reason, Refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds that one page may take. A page of the worst honest kind, a 600 dpi colour scan, takes one.
-PAGE_SECONDS = 20.0
+#: Seconds that one page may take, and the layout of a text. A colour scan of the worst honest kind takes one.
+PAGE_SECONDS = 30.0
 #: Pages of a fax document that an operation on finished documents takes.
 MOST_PAGES = 2000
 
