@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import secrets
 import signal
 import time
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+import phonenumbers
 import structlog
 
 from converters import Converter
@@ -308,14 +310,20 @@ def secret_key(data: Path) -> bytes:
 
 def first_mail(policy: Policy) -> tuple[str, str] | None:
     """Return a sender that needs no proof on loopback and one of the relay's own numbers to write to."""
-    domain = next(iter(policy.domains), None)
+    domain = next((name for name, entry in policy.domains.items() if entry.default_region), None)
     receiving = [number for number, entry in policy.numbers.items() if Feature.FAX_TO_MAIL in entry.features]
     for rules in (*policy.senders.addresses.values(), *policy.senders.domains.values()):
         for rule in rules:
             others = [number for number in receiving if number != rule.number] or receiving
             if rule.proof is Proof.NONE and domain and others:
-                return _somebody(rule.pattern), f"{others[0]}@{domain}"
+                return _somebody(rule.pattern), f"{_as_dialled_at_home(others[0])}@{domain}"
     return None
+
+
+def _as_dialled_at_home(number: str) -> str:
+    """Return a number in national digits: swaks takes an argument that begins with a plus for an option."""
+    parsed = phonenumbers.parse(number)
+    return re.sub(r"\D", "", phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL))
 
 
 def _somebody(pattern: Pattern) -> str:

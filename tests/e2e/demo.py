@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DOCUMENT = Path(__file__).resolve().parents[1] / "data" / "documents" / "two-pages.pdf"
 OUTPUT = Path.cwd() / "demo-output"
 DATA = OUTPUT / "data"
-SENDER, RECIPIENT = "user@example.com", "+97237654321@fax.example.com"
+SENDER, RECIPIENT = "user@example.com", "037654321@fax.example.com"
 ENVIRONMENT = {**os.environ, "FAXRELAY_DATA": str(DATA)}
 RELAY = [sys.executable, "-P", "-m", "relay"]
 #: Ports that leave the default's own to a relay that may be running.
