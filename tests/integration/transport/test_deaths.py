@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import pytest
 from transport import journal, lockstep
 from transport.causes import Hangup
 from transport.journal import Journal, Kind
+from transport.media import Call
 from transport.order import Order, Outcome
 from transport.seam import Answered, Arrived, Cause, LineDown, Negotiated, PageConfirmed
 from transport.simulated.behaviours import BEHAVIOURS
@@ -22,7 +24,6 @@ from transport.simulated.farend import FaxMachine
 from transport.workers import Workers
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Callable, Sequence
 
     from relay.confine import Child, Confinement
@@ -148,6 +149,40 @@ async def test_a_worker_killed_while_the_last_page_is_on_the_wire_is_never_innoc
 
     outcome = await trial.run(strike)
     assert (outcome.confirmed, outcome.last_page) == (2, True)
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+async def test_a_receiving_worker_killed_after_a_page_has_kept_it(
+    confinement: Confinement, tmp_path: Path, pages: int
+) -> None:
+    """Lost otherwise: a caller's machine was told that a page is received, and nobody ever sees it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sending = Journal.create(tmp_path / "1.journal", {})
+    caller = Call(Order("1", 3, t38=True, ident="+1"), DOCUMENT, sending, lambda _: None)
+    path = tmp_path / "in-1.journal"
+    kept = Journal.create(path, {})
+    launcher = Watched(confinement)
+    order = Order("in-1", None, t38=True, ident="+1")
+    carried = asyncio.create_task(
+        Workers(launcher).carry(order, (theirs.detach(), os.dup(kept.fileno())), kept, lambda _: None, asyncio.Event())
+    )
+    ours.setblocking(False)
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(ConnectionError):
+        while message := await loop.sock_recv(ours, lockstep.MAX_MESSAGE):
+            said = caller.tick(lockstep.unpack(message))
+            if journal.read(path).pages_confirmed == pages and launcher.child is not None:
+                launcher.child.kill()
+            await loop.sock_sendall(ours, lockstep.pack(said))
+    ours.close()
+    outcome = await asyncio.wait_for(carried, 10)
+    kept.close()
+    sending.close()
+    caller.hang_up(Hangup.FAR)
+    assert (outcome.hangup, outcome.confirmed) == (Hangup.LOST_WORKER, pages)
+    assert [page.page for page in journal.read(path).pages] == list(range(1, pages + 1))
+    assert caller.outcome is not None
+    assert caller.outcome.confirmed <= pages, "no confirmation left before the page was kept"
 
 
 async def test_a_cancelled_call_says_what_was_confirmed(trial: Trial) -> None:
