@@ -21,7 +21,6 @@ and line to main::
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import traceback
 import uuid
 from collections import Counter
@@ -55,7 +54,7 @@ class LineProcess:
         self._channels = channels
         self._numbers: set[str] = set()
         self._inbound_channels: dict[str, int] = {}
-        self._ringing_for: Counter[str] = Counter()
+        self._inbound: Counter[str] = Counter()
         self._calls: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
 
     async def run(self, up: asyncio.Event) -> None:
@@ -130,9 +129,10 @@ class LineProcess:
         number = incoming.number
         if number not in self._numbers:
             incoming.leg.refuse(*_UNKNOWN)
-        elif self._ringing_for[number] >= self._inbound_channels.get(number, self._channels):
+        elif self._inbound[number] >= self._inbound_channels.get(number, self._channels):
             incoming.leg.refuse(*_BUSY)
         else:
+            self._inbound[number] += 1
             call = f"{INBOUND}{uuid.uuid4().hex}"
             self._start(call, lambda cancelled: self._receive(incoming, call, cancelled))
 
@@ -143,11 +143,7 @@ class LineProcess:
             else:
                 self._main.post({"say": "arrival", **encode_event(happened)})
 
-        self._ringing_for[incoming.number] += 1
         try:
             await calls.receive(self._premises, incoming, call, self._name, report, cancelled)
         finally:
-            self._ringing_for[incoming.number] -= 1
-            with contextlib.suppress(KeyError):
-                if not self._ringing_for[incoming.number]:
-                    del self._ringing_for[incoming.number]
+            self._inbound[incoming.number] -= 1

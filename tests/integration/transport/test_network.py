@@ -96,11 +96,17 @@ async def test_a_call_to_our_own_number_comes_back_as_a_fax(office: Office, mode
     assert office.line.leftovers() == []
 
 
-async def test_a_number_with_no_free_channel_is_busy(office: Office) -> None:
+async def test_a_number_with_no_free_channel_is_busy(slow_office: Office) -> None:
     """Lost otherwise: one number's callers take every channel of the line."""
-    await office.line.publish(NumberTable(frozenset({OURS}), {OURS: 1}))
-    results = await asyncio.gather(*(office.call(OURS, str(index)) for index in range(3)))
-    assert sorted(result.cause.value for result in results) == ["busy", "busy", "confirmed"]
+    await slow_office.line.publish(NumberTable(frozenset({OURS}), {OURS: 1}))
+    first = await slow_office.until(OURS, Answered, "1")
+    assert (await slow_office.call(OURS, "2")).cause is Cause.BUSY
+    await slow_office.line.cancel("1")
+    await first
+    await slow_office.arrived()
+    third = await slow_office.until(OURS, Answered, "3")
+    await slow_office.line.cancel("3")
+    assert (await third).cause is Cause.CANCELLED
 
 
 async def test_a_number_that_was_withdrawn_is_not_answered(office: Office) -> None:
