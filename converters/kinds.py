@@ -62,12 +62,14 @@ _PDF = Format(Kind.PDF, (".pdf",), ("application/pdf",), lambda head: b"%PDF-" i
 TEXT_SUFFIXES = (".txt", ".text", ".csv", ".md", ".log", ".asc")
 
 #: Types that are known and not faxed, so that a refusal can name them. ZIP and OLE are named by suffix below.
+#: Comments are skipped without a way back (atomic, possessive): a file of nothing but comments would take exponential
+#: time otherwise.
 _KNOWN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.DOTALL | re.IGNORECASE), name)
     for pattern, name in (
         (rb"%!PS|\x04%!PS|\x1b%-12345X|\xc5\xd0\xd3\xc6", "a PostScript program"),
-        (rb"\s*(<\?xml[^>]*>)?\s*(<!--.*?-->\s*)*<!doctype html|\s*<html", "a web page"),
-        (rb"\s*(<\?xml[^>]*>)?\s*(<!--.*?-->\s*)*(<!doctype svg[^>]*>\s*)?<svg", "an SVG drawing"),
+        (rb"\s*(<\?xml[^>]*>)?\s*(?:(?><!--.*?-->)\s*+)*+<!doctype html|\s*<html", "a web page"),
+        (rb"\s*(<\?xml[^>]*>)?\s*(?:(?><!--.*?-->)\s*+)*+(<!doctype svg[^>]*>\s*)?<svg", "an SVG drawing"),
         (rb"\s*<\?xml", "an XML file"),
         (rb"\{\\rtf", "a rich text document"),
         (rb"GIF8", "a GIF picture"),

@@ -201,7 +201,7 @@ def _shown(text: str) -> str:
 T = TypeVar("T")
 
 
-def _written(value: str, **json_schema: Any) -> WithJsonSchema:  # noqa: ANN401 -- JSON Schema holds anything
+def _written(value: str, **json_schema: Any) -> WithJsonSchema:
     """Return the schema of a value, called ``value`` in the reference; text unless told otherwise."""
     return WithJsonSchema({"type": "string", **json_schema, VALUE: value})
 

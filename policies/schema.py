@@ -58,7 +58,7 @@ RetryCause: TypeAlias = Literal[
 ]
 
 
-def _field(doc: str, *, unit: str = "", single: bool = False, **constraints: Any) -> Any:  # noqa: ANN401 -- as pydantic
+def _field(doc: str, *, unit: str = "", single: bool = False, **constraints: Any) -> Any:
     """Return a field with its meaning and unit; ``single``: a list that may be written as one value."""
     notes: dict[str, Any] = {UNIT: unit} if unit else {}
     return Field(description=doc, json_schema_extra=notes | ({SINGLE: True} if single else {}), **constraints)
@@ -256,7 +256,7 @@ def fields_of(model: type[Entry]) -> dict[str, FieldInfo]:
     return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
-def entry_in(annotation: Any) -> type[Entry] | None:  # noqa: ANN401 -- annotations are of any kind
+def entry_in(annotation: Any) -> type[Entry] | None:
     """Return the model inside ``list[Model]``, ``Model | None`` or ``Model``; None where there is none."""
     if isinstance(annotation, type) and issubclass(annotation, Entry):
         return annotation

@@ -19,7 +19,7 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "title": "faxrelay policy file"}
 
 
-def _plain(node: Any) -> Any:  # noqa: ANN401 -- JSON is of any kind
+def _plain(node: Any) -> Any:
     """Return ``node`` without our own notes, and with the single values that the loader takes for lists."""
     if isinstance(node, list):
         return [_plain(each) for each in node]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import smtplib
@@ -138,6 +137,6 @@ def test_the_health_page_and_the_metrics_answer(relay: Relay) -> None:
     base = f"http://{relay.web[0]}:{relay.web[1]}"
     with urllib.request.urlopen(f"{base}/health", timeout=10) as answer:
         assert answer.status == 200
-        json.loads(answer.read())
+        assert b"ok: database" in answer.read()
     with urllib.request.urlopen(f"{base}/metrics", timeout=10) as answer:
         assert b"faxrelay_" in answer.read()

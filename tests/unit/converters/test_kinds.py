@@ -58,3 +58,12 @@ def test_the_beginning_is_enough() -> None:
     """Lost otherwise: a text that is cut within a character at the end of the first bytes is taken for binary."""
     head = ("ä" * 4000).encode()[:4095]
     assert detect(head, "umlauts.txt") is Kind.TEXT
+
+
+@pytest.mark.timeout(10)
+def test_a_file_of_nothing_but_comments_is_judged_at_once() -> None:
+    """Lost otherwise: two small mails stop the intake for a minute."""
+    with pytest.raises(Refused):
+        detect(b"<!---->" * 500 + b"\0\1")
+    with pytest.raises(Refused, match="web page"):
+        detect(b"<!---->\n" * 500 + b"<!doctype html>", "page.html", "text/html")

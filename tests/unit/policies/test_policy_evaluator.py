@@ -39,7 +39,7 @@ def policy(load_text: LoadText) -> Policy:
     return load_text(FILE)
 
 
-def ask(policy: Policy, *recipients: str, address: str = "alice@example.com", **facts: Any) -> Decision:  # noqa: ANN401 -- any fact, by its name
+def ask(policy: Policy, *recipients: str, address: str = "alice@example.com", **facts: Any) -> Decision:
     """Return the decision on a proven mail."""
     asked = {"domain": "fax.example.com", "proofs": frozenset({Proof.DMARC})} | facts
     return decide(policy, Facts(address, recipients, **asked))

@@ -125,7 +125,7 @@ def test_a_broken_file_gives_errors_and_nothing_else(content: bytes) -> None:
         max_leaves=12,
     )
 )
-def test_any_shape_gives_errors_and_nothing_else(data: Any) -> None:  # noqa: ANN401 -- any shape is the point
+def test_any_shape_gives_errors_and_nothing_else(data: Any) -> None:
     """A list where a mapping belongs would crash the running relay."""
     content = json.dumps({"numbers": data, "destinations": data, "retries": data})
     assert errors_of(content.encode())
