@@ -27,7 +27,7 @@ $(VENV)/dev: $(VENV)/run setup/apt-test requirements-dev.lock
 	@touch $@
 
 demo: $(VENV)/demo  ## one fax the whole way, on this machine, without a telephone line
-	@$(BIN)/python tests/e2e/demo.py
+	@$(BIN)/python -m tests.e2e.demo
 
 check: $(VENV)/dev  ## the linters, the types, the layers
 	@$(BIN)/ruff check .
@@ -44,11 +44,11 @@ test: check  ## set up all that is needed, then check and test everything
 
 soak: $(VENV)/dev  ## the long proofs: 500 kills; writes docs/reliability.md
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
-	@$(BIN)/python tests/e2e/soak.py
+	@$(BIN)/python -m tests.e2e.soak
 
 bench: $(VENV)/dev  ## measure beside the peers; writes docs/performance.md
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
-	@$(BIN)/python bench/all.py
+	@$(BIN)/python -m bench.all
 
 docs: $(VENV)/dev  ## write the pages that are made from the code anew
 	@$(BIN)/python -c "from pathlib import Path; from relay import reference; Path('docs/settings.md').write_text(reference.render())"

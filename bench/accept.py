@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from postfix import postfix
+from bench.postfix import postfix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +135,7 @@ def rate(address: tuple[str, int], message: Path, count: int) -> float:
 
 def rows(counts: dict[int, int], rounds: int) -> list[tuple[str, ...]]:
     """Return the table's rows: the median of each, and the median of the rounds' ratios."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for slow in (False, True):
         with postfix(SLOW if slow else None) as theirs, relay(slow=slow) as ours:
             for size, count in counts.items():

@@ -45,22 +45,22 @@ class Victim(Enum):
     DOCUMENT_WORKER = "document worker"
 
 
+#: What stands in the command line of each kind of process below main.
+MARKS = {
+    Victim.LINE: "relay.line",
+    Victim.MEDIA_WORKER: "transport.worker",
+    Victim.DOCUMENT_WORKER: "converters.worker",
+}
+
+
 class Network:
     """The simulated network outside the relay."""
 
     def __init__(self, folder: Path) -> None:
         self.socket = folder / "network.sock"
         self.log = folder / "network.jsonl"
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "transport.simulated",
-            "--socket",
-            str(self.socket),
-            "--log",
-            str(self.log),
-        ]
+        command = [sys.executable, "-P", "-m", "transport.simulated"]
+        command += ["--socket", str(self.socket), "--log", str(self.log)]
         self._process = subprocess.Popen(command)
         deadline = time.monotonic() + 20
         while not self.socket.exists():
@@ -226,11 +226,7 @@ def processes(main: int, victim: Victim) -> list[int]:
             pid = parents[pid]
         return pid == main
 
-    mark = {
-        Victim.LINE: "relay.line",
-        Victim.MEDIA_WORKER: "transport.worker",
-        Victim.DOCUMENT_WORKER: "converters.worker",
-    }[victim]
+    mark = MARKS[victim]
     found = [pid for pid, command in commands.items() if mark in command and "bwrap" not in command and below(pid)]
     if victim is Victim.LINE:
         return found

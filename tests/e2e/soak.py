@@ -11,9 +11,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from e2e.kills import Campaign, Verdict
+from tests.e2e.kills import Campaign, Verdict
 
 REPORT = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 PAGE = """\
@@ -21,10 +19,11 @@ PAGE = """\
 
 Written by `make soak`; `make test` runs a sample of it. {date}, {machine}.
 
-`kill -9` of main, of the line's process, of media workers (that carry a call) and of document workers (that convert), half of them aimed
-between two records of a call's journal, half at random, under a steady load of mails. The telephone network and its fax machines
-run outside the relay and keep a log of their own, synced before they confirm a page; the sender repeats a mail until it is
-answered 250. After the last kill every fax came to its end, and the relay's word was held against that log.
+`kill -9` of main, of the line's process, of media workers (that carry a call) and of document workers (that convert),
+half of them aimed between two records of a call's journal, half at random, under a steady load of mails. The telephone
+network and its fax machines run outside the relay and keep a log of their own, synced before they confirm a page; the
+sender repeats a mail until it is answered 250. After the last kill every fax came to its end, and the relay's word was
+held against that log.
 
 | | |
 | --- | --- |
@@ -35,11 +34,12 @@ answered 250. After the last kill every fax came to its end, and the relay's wor
 | faults found | {faults} |
 | time | {minutes:.0f} minutes |
 
-A fault is: a mail without exactly one fax for each recipient; a document that a far end took twice; `sent` for a document that was not
-taken, `failed` for one that was; a fax that does not end; a fax without exactly one receipt.
+A fault is: a mail without exactly one fax for each recipient; a document that a far end took twice; `sent` for a
+document that was not taken, `failed` for one that was; a fax that does not end; a fax without exactly one receipt.
 
-`failed` after kills is the truth: each kill in a call spends a try, and a fax whose four calls were all killed has not arrived. `uncertain`
-is the truth as well: the last page had been offered when the kill came, and nobody can say from here whether it was confirmed.
+`failed` after kills is the truth: each kill in a call spends a try, and a fax whose four calls were all killed has not
+arrived. `uncertain` is the truth as well: the last page had been offered when the kill came, and nobody can say from
+here whether it was confirmed.
 """
 
 
