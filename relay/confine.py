@@ -267,6 +267,7 @@ class Confinement:
 def bubblewrap(memory: int) -> list[str]:
     """Return the bubblewrap command line: programs read-only, ``memory`` bytes of private ``/tmp``, nothing else."""
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    command += ["--dev", "/dev", "--size", str(memory), "--tmpfs", _PRIVATE]  # first: the programs may lie below it
     for path in ("/usr", "/etc/fonts", "/etc/ld.so.cache", "/etc/alternatives", "/var/cache/fontconfig"):
         command += ["--ro-bind-try", path, path]
     for path in ("/bin", "/sbin", "/lib", "/lib64"):
@@ -276,7 +277,7 @@ def bubblewrap(memory: int) -> list[str]:
             command += ["--ro-bind", path, path]
     for place in sorted(_program_places()):
         command += ["--ro-bind", str(place), str(place)]
-    return [*command, "--dev", "/dev", "--size", str(memory), "--tmpfs", _PRIVATE, "--chdir", _PRIVATE]
+    return [*command, "--chdir", _PRIVATE]
 
 
 def _program_places() -> set[Path]:

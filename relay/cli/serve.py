@@ -12,6 +12,7 @@ from policies import PolicyErrors
 from relay.cli.session import REFUSED, config_option, settings_of, stop
 from relay.errors import RelayError
 from relay.roles import EVERYTHING, Role
+from transport.seam import LineDown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ def serve(context: click.Context, config: Path | None, roles: str | None) -> Non
     log.configure(settings.log)
     try:
         asyncio.run(run(settings, lambda addresses: _welcome(settings, addresses), _roles(roles)))
-    except (RelayError, PolicyErrors, OSError) as error:
+    except (RelayError, PolicyErrors, LineDown, OSError) as error:
         stop(str(error), REFUSED)
 
 

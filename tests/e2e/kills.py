@@ -113,7 +113,7 @@ class Campaign:
         self.relay.start()
 
     def run(self, kills: int) -> Verdict:
-        """Kill ``kills`` times under load, in turn aimed and at random, then let everything come to its end and judge."""
+        """Kill ``kills`` times under load, in turn aimed and at random; let everything come to its end; judge."""
         for number in range(kills):
             self._mail(self._random.randint(1, 2))
             victim = (Victim.MAIN, Victim.MEDIA_WORKER, Victim.LINE, Victim.MAIN, Victim.DOCUMENT_WORKER)[number % 5]
@@ -209,7 +209,7 @@ class Campaign:
 
 
 def processes(main: int, victim: Victim) -> list[int]:
-    """Return the processes of a kind below ``main``: the line, or workers (the forks of a sandbox's preloaded parent)."""
+    """Return the processes of a kind below ``main``: the line, or workers (forks of a sandbox's parent)."""
     parents: dict[int, int] = {}
     commands: dict[int, str] = {}
     for entry in Path("/proc").iterdir():
