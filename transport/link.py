@@ -34,6 +34,7 @@ class Link:
         self._socket = end
         self._waiting: deque[tuple[bytes, list[int]]] = deque()
         self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[None] | None = None
 
     @classmethod
     def of_descriptor(cls, descriptor: int) -> Link:
@@ -74,6 +75,7 @@ class Link:
             self._loop.remove_writer(self._socket)
             self._loop.remove_reader(self._socket)
             self._socket.close()
+            self._wake()  # the reader sees the end
         self._drop()
 
     def _flush(self) -> None:
@@ -102,12 +104,17 @@ class Link:
                 os.close(descriptor)
         self._waiting.clear()
 
+    def _wake(self) -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+
     async def _readable(self) -> None:
-        ready: asyncio.Future[None] = self._loop.create_future()
-        self._loop.add_reader(self._socket, lambda: None if ready.done() else ready.set_result(None))
+        self._ready = self._loop.create_future()
+        self._loop.add_reader(self._socket, self._wake)
         try:
-            await ready
+            await self._ready
         finally:
+            self._ready = None
             if self._socket.fileno() >= 0:
                 self._loop.remove_reader(self._socket)
 

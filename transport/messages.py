@@ -61,14 +61,6 @@ def decode_event(kinds: Iterable[type[Any]], message: Mapping[str, Any]) -> Any:
     raise BadMessage("an event of no known kind")
 
 
-def text(message: Mapping[str, Any], key: str, longest: int = 200) -> str:
-    """Return a printable string of a message; raises :class:`BadMessage`."""
-    found = message.get(key)
-    if not isinstance(found, str) or len(found) > longest or not found.isprintable():
-        raise BadMessage(f"{key} is no text")
-    return found
-
-
 def _hints(kind: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(kind, localns={"Path": Path, "Mapping": Mapping})
 
