@@ -8,7 +8,6 @@ since a fast disk flatters.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import shutil
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.postfix import postfix
+from bench.table import Row, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,9 +133,9 @@ def rate(address: tuple[str, int], message: Path, count: int) -> float:
     return count / seconds
 
 
-def rows(counts: dict[int, int], rounds: int) -> list[tuple[str, ...]]:
-    """Return the table's rows: the median of each, and the median of the rounds' ratios."""
-    found: list[tuple[str, ...]] = []
+def rows(counts: dict[int, int], rounds: int) -> list[Row]:
+    """Return the medians of each, and of the rounds' ratios."""
+    found: list[Row] = []
     for slow in (False, True):
         with postfix(SLOW if slow else None) as theirs, relay(slow=slow) as ours:
             for size, count in counts.items():
@@ -150,15 +150,15 @@ def rows(counts: dict[int, int], rounds: int) -> list[tuple[str, ...]]:
                     ]
                 ours_rate, theirs_rate = (statistics.median(column) for column in zip(*pairs, strict=True))
                 ratio = statistics.median(one / other for one, other in pairs)
-                disk = "sync + 5 ms" if slow else "as it is"
-                found.append((f"{size // 1024} KB", disk, f"{ours_rate:.0f}", f"{theirs_rate:.0f}", f"{ratio:.2f}"))
+                disk = ", each sync 5 ms slower" if slow else ""
+                measured = f"mail of {size // 1024} KB, {SESSIONS} sessions{disk}: accepted a second"
+                found.append(Row(measured, f"{ours_rate:.0f}", f"Postfix {theirs_rate:.0f}", f"{ratio:.2f}"))
     return found
 
 
+#: Mails a round, by their size.
+COUNTS = {4 * 1024: 600, 100 * 1024: 300}
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--messages", type=int, default=600)
-    options = parser.parse_args()
-    for row in rows({4 * 1024: options.messages, 100 * 1024: options.messages // 2}, options.rounds):
-        print(" | ".join(row))
+    for row in rows(COUNTS, rounds=3):
+        print(line(row))

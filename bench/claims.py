@@ -23,6 +23,8 @@ from relay.store.tables import fax, queue_lane
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+from bench.table import Row, line
+
 NOW = 1_790_000_000.0
 NUMBERS = 50
 CLAIMS = 400
@@ -75,8 +77,8 @@ async def measure(url: str, backlog: int) -> tuple[float, float, float]:
     return CLAIMS / seconds, statistics.median(costs), sorted(costs)[int(len(costs) * 0.99)]
 
 
-def rows(postgresql: str | None) -> list[tuple[str, ...]]:
-    """Return the table's rows."""
+def table(postgresql: str | None) -> list[Row]:
+    """Return claims per second and the cost of one. ``postgresql``: the folder of a server's socket."""
     found = []
     for backlog in (1_000, 100_000):
         with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +86,10 @@ def rows(postgresql: str | None) -> list[tuple[str, ...]]:
         if postgresql:
             found.append(("PostgreSQL", backlog, *asyncio.run(measure(fresh(postgresql, backlog), backlog))))
     return [
-        (kind, f"{backlog:,}", f"{rate:.0f}", f"{median:.2f}", f"{worst:.2f}")
+        Row(
+            f"calls claimed and concluded a second, {kind}, backlog {backlog:,}",
+            f"{rate:.0f} (claim {median:.1f} ms, p99 {worst:.1f} ms)",
+        )
         for kind, backlog, rate, median, worst in found
     ]
 
@@ -100,5 +105,5 @@ def fresh(socket: str, backlog: int) -> str:
 
 
 if __name__ == "__main__":
-    for row in rows(sys.argv[1] if len(sys.argv) > 1 else None):
-        print(" | ".join(row))
+    for row in table(sys.argv[1] if len(sys.argv) > 1 else None):
+        print(line(row))

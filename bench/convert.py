@@ -19,6 +19,7 @@ import numpy as np
 import pikepdf
 from PIL import Image
 
+from bench.table import Row, line
 from converters import Converter, Rendering, Source
 from relay.confine import Confinement, Sandbox
 
@@ -75,36 +76,42 @@ def pages_of(output: Path) -> int:
         return int(getattr(picture, "n_frames", 1))
 
 
-async def measure() -> None:
+async def measure(documents: list[Path] | None = None) -> list[Row]:
     """Measure in turn, so that whatever else runs on the machine slows both."""
     confinement = Confinement(Sandbox.BUBBLEWRAP, preload=["converters.worker"])
     converter = Converter(confinement)
-    print("| input | pages | pages/s | Ghostscript | speed ratio | bytes/page | Ghostscript | size ratio |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    found: list[Row] = []
     try:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            for document in [Path(argument) for argument in sys.argv[1:]] or inputs(folder):
-                ours, theirs = folder / "ours.tif", folder / "gs.tif"
-                source = Source(document.name, "application/pdf", document)
-                seconds: list[tuple[float, float]] = []
-                for _ in range(ROUNDS + 1):
-                    start = time.perf_counter()
-                    await converter.to_fax([source], Rendering(), ours)
-                    middle = time.perf_counter()
-                    ghostscript(document, theirs)
-                    seconds.append((middle - start, time.perf_counter() - middle))
-                a, b = (statistics.median(pair[side] for pair in seconds[1:]) for side in (0, 1))
-                pages = pages_of(ours)
-                sizes = [path.stat().st_size / pages for path in (ours, theirs)]
-                print(
-                    f"| {document.name} | {pages} | {pages / a:.1f} | {pages / b:.1f} | {b / a:.2f} "
-                    f"| {sizes[0]:.0f} | {sizes[1]:.0f} | {sizes[0] / sizes[1]:.2f} |",
-                    flush=True,
-                )
+            for document in documents or inputs(folder):
+                found += await compare(converter, document, folder)
     finally:
         await confinement.close()
+    return found
+
+
+async def compare(converter: Converter, document: Path, folder: Path) -> list[Row]:
+    """Convert one document with both, several times."""
+    ours, theirs = folder / "ours.tif", folder / "gs.tif"
+    source = Source(document.name, "application/pdf", document)
+    seconds: list[tuple[float, float]] = []
+    for _ in range(ROUNDS + 1):
+        start = time.perf_counter()
+        await converter.to_fax([source], Rendering(), ours)
+        middle = time.perf_counter()
+        ghostscript(document, theirs)
+        seconds.append((middle - start, time.perf_counter() - middle))
+    a, b = (statistics.median(pair[side] for pair in seconds[1:]) for side in (0, 1))
+    pages = pages_of(ours)
+    sizes = [path.stat().st_size / pages for path in (ours, theirs)]
+    what = f"{document.stem}, {pages} page{'s' * (pages != 1)}"
+    return [
+        Row(f"{what}: pages a second", f"{pages / a:.1f}", f"Ghostscript {pages / b:.1f}", f"{b / a:.2f}"),
+        Row(f"{what}: bytes a page", f"{sizes[0]:.0f}", f"Ghostscript {sizes[1]:.0f}", f"{sizes[0] / sizes[1]:.2f}"),
+    ]
 
 
 if __name__ == "__main__":
-    asyncio.run(measure())
+    for row in asyncio.run(measure([Path(argument) for argument in sys.argv[1:]])):
+        print(line(row))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.table import Row, line
 from policies import Facts, Proof, decide, load
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def timed(policy: Policy, facts: Facts) -> tuple[Decision, float, float]:
     return decision, statistics.median(times), statistics.quantiles(times, n=100)[98]
 
 
-def main() -> None:
-    """Measure and print."""
+def rows() -> list[Row]:
+    """Return the cost of loading and of deciding."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "large.yaml")
         path.write_text("".join(lines()))
@@ -72,14 +73,16 @@ def main() -> None:
         loaded = time.perf_counter() - start
     given = frozenset({Proof.DMARC, Proof.AUTH})
     senders = {"one address": "user1@client77.example", "domain shared by 1,000": "anyone@shared.example"}
-    parts = [f"load {NUMBERS:,} numbers, {NUMBERS * RULES:,} rules, {size:.1f} MB: {loaded:.2f} s"]
+    what = f"policy of {NUMBERS:,} numbers, {NUMBERS * RULES:,} rules, {size:.1f} MB"
+    found = [Row(f"{what}: load", f"{loaded:.2f} s")]
     for name, address in senders.items():
         facts = Facts(address, ("+12025550199",), "fax.example.com", given)
         decision, median, tail = timed(policy, facts)
         assert decision.accepted is (name == "one address")
-        parts.append(f"decide, {name}: median {median:.3f} ms, p99 {tail:.3f} ms")
-    print("; ".join(parts))
+        found.append(Row(f"the same: one decision, {name}", f"{median:.2f} ms (p99 {tail:.2f} ms)"))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    for row in rows():
+        print(line(row))

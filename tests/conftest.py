@@ -51,15 +51,17 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """A PostgreSQL server of our own (Debian's binaries) on a Unix socket; gives the socket's folder."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not binaries:
-        need("postgres")
-    with _postgresql(binaries[-1]) as folder:
+    with postgresql_folder() as folder:
         yield folder
 
 
 @contextmanager
-def _postgresql(binaries: Path) -> Iterator[str]:
+def postgresql_folder() -> Iterator[str]:
+    """Run a PostgreSQL server and give the folder of its socket."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not found:
+        need("postgres")
+    binaries = found[-1]
     folder = Path(tempfile.mkdtemp(prefix="fr-pg-"))
     as_postgres: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root

@@ -1,0 +1,65 @@
+"""``make bench``: every measurement in one table, printed and written to docs/performance.md."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import accept, channels, claims, convert, policies
+from bench.table import HEAD, line
+from tests.conftest import postgresql_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.table import Row
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+TEXT = """\
+# Performance
+
+Written by `make bench` on {date}: {cores} cores of {processor}, Python {python}. The machine is shared: trust the
+ratios, which compare faxrelay with its peer in turn within one run, not the absolute figures. A ratio of speeds above 1
+means that faxrelay is faster; a ratio of bytes below 1 that its pages are smaller and its calls shorter.
+
+* Mail: Postfix's own `smtp-source` as the load, a multipart mail with a one-page PDF, every message synced by both
+  before the 250. Postfix queues it; faxrelay parses it in a confined child, asks the policy, keeps the document and
+  commits its rows.
+* Pages: Ghostscript's `tiffg4` at 204 x 196 dpi. Ours includes the sandbox and a full decoding of every page that was
+  written.
+
+"""
+
+
+def measured() -> Iterator[Row]:
+    """Yield every row, as it is measured."""
+    yield from accept.rows(accept.COUNTS, rounds=3)
+    with postgresql_folder() as server:
+        yield from claims.table(server)
+    yield from asyncio.run(convert.measure())
+    yield from channels.rows()
+    yield from policies.rows()
+
+
+def main() -> None:
+    """Measure, print, write."""
+    lines = [HEAD]
+    print(HEAD)
+    for row in measured():
+        lines.append(line(row))
+        print(lines[-1], flush=True)
+    text = TEXT.format(
+        date=datetime.now(UTC).date(),
+        cores=os.cpu_count(),
+        processor=platform.machine(),
+        python=platform.python_version(),
+    )
+    PAGE.write_text(text + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
