@@ -19,7 +19,8 @@ from relay.confine import Confinement, Sandbox
 from transport.calls import Premises
 from transport.line import LineProcess
 from transport.link import Link
-from transport.simulated.trunk import SimulatedTrunk
+from transport.simulated.trunk import SimulatedTrunk, UnknownBehaviour
+from transport.spandsp import LibraryMissing, library
 from transport.workers import Workers
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -55,12 +56,19 @@ def main(arguments: list[str]) -> None:
 
 async def _serve(descriptor: int, settings: LineSettings) -> None:
     os.set_inheritable(descriptor, False)  # noqa: FBT003  the function's only parameter
-    confinement = Confinement(Sandbox(settings.sandbox), ["transport.worker"])
+    link = Link.of_descriptor(descriptor)
     exchange = Path(settings.exchange) if settings.exchange is not None else None
-    trunk = SimulatedTrunk(exchange, settings.behaviours, real_time=settings.real_time)
+    try:
+        library()
+        trunk = SimulatedTrunk(exchange, settings.behaviours, real_time=settings.real_time)
+    except (LibraryMissing, UnknownBehaviour) as fault:
+        link.post({"say": "broken", "reason": str(fault)})
+        link.close()
+        return
+    confinement = Confinement(Sandbox(settings.sandbox), ["transport.worker"])
     premises = Premises(trunk, Workers(confinement), Path(settings.journals))
     try:
-        await LineProcess(Link.of_descriptor(descriptor), premises, settings.name, settings.channels).run(trunk.up)
+        await LineProcess(link, premises, settings.name, settings.channels).run(trunk.up)
     finally:
         await confinement.close()
 

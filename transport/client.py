@@ -200,11 +200,14 @@ class ProcessLine:
                 self._heard(received[0])
         finally:
             self._link = None
+            was_up = self._settled.is_set()
             if not self._broken:
                 self._settled.clear()
             link.close()
-            await asyncio.shield(_end(process))
+            status = await asyncio.shield(_end(process))
             self._bury()
+        if not was_up and not self._broken:
+            self._settle(f"its process ended with status {status}; its words are in the log")
 
     def _settle(self, broken: str) -> None:
         self._broken = broken
@@ -270,11 +273,11 @@ class ProcessLine:
             self._lost(call)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Wait until the process has hung up and ended; kill it if it takes too long."""
+async def _end(process: asyncio.subprocess.Process) -> int:
+    """Wait until the process has hung up and ended, kill it if it takes too long; return its status."""
     try:
-        await asyncio.wait_for(process.wait(), _END)
+        return await asyncio.wait_for(process.wait(), _END)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        return await process.wait()

@@ -59,6 +59,8 @@ class Link:
             except BlockingIOError:
                 await self._readable()
                 continue
+            except ConnectionResetError:
+                continue  # it left without reading all that we said; what it had said itself comes next, and then its end
             except OSError:
                 return None
             message = _message(data, flags)

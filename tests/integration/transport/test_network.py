@@ -14,6 +14,7 @@ from transport.seam import (
     Arrived,
     Arriving,
     Cause,
+    LineDown,
     Negotiated,
     NumberTable,
     PageConfirmed,
@@ -22,7 +23,6 @@ from transport.seam import (
 )  # fmt: skip
 from transport.simulated.behaviours import BEHAVIOURS
 from transport.simulated.numbers import NUMBERS
-from transport.simulated.trunk import SimulatedTrunk, UnknownBehaviour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,10 +130,30 @@ async def test_settings_give_numbers_behaviours(
         assert (await office.call(OURS, "2")).cause is Cause.NO_ANSWER
 
 
-def test_a_behaviour_that_there_is_not_is_refused_by_name() -> None:
+async def test_a_behaviour_that_there_is_not_is_refused_by_name(
+    tmp_path: Path, open_line: Callable[..., contextlib.AbstractAsyncContextManager[Office]]
+) -> None:
     """Lost otherwise: a typing error in the settings is found out when the call fails oddly."""
-    with pytest.raises(UnknownBehaviour, match="'bussy'; it can be one of fax, audio"):
-        SimulatedTrunk(None, {"+1": "bussy"}, real_time=False)
+    with pytest.raises(LineDown, match="'bussy'; it can be one of fax, audio"):
+        async with open_line(tmp_path, behaviours={"+1": "bussy"}):
+            pass
+
+
+async def test_a_line_that_dies_at_its_start_says_so_at_once(
+    tmp_path: Path, open_line: Callable[..., contextlib.AbstractAsyncContextManager[Office]]
+) -> None:
+    """Lost otherwise: the service hangs at its start when something is wrong with its line."""
+    with pytest.raises(LineDown, match="ended with status 1"):
+        async with asyncio.timeout(10), open_line(tmp_path, sandbox="a house of cards"):
+            pass
+
+
+async def test_calls_work_where_the_container_is_the_confinement(
+    tmp_path: Path, open_line: Callable[..., contextlib.AbstractAsyncContextManager[Office]]
+) -> None:
+    """Lost otherwise: in a container without user namespaces no fax can be sent."""
+    async with open_line(tmp_path, sandbox="container") as office:
+        assert (await office.call("+12025550100")).cause is Cause.CONFIRMED
 
 
 async def test_the_network_outside_keeps_its_own_log(

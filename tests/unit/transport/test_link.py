@@ -82,3 +82,14 @@ async def test_nobody_at_the_far_end_is_no_error_for_the_sender() -> None:
     with pytest.raises(ValueError, match=str(MAX_MESSAGE)):
         link.post({"pad": "x" * MAX_MESSAGE})
     link.close()
+
+
+async def test_the_last_words_of_an_end_that_did_not_listen_are_heard() -> None:
+    """Lost otherwise: a process that ends at once cannot say why."""
+    link, other = pair()
+    link.post({"nobody": "reads this"})
+    other.send(b'{"last": "words"}')
+    other.close()
+    assert await link.receive() == ({"last": "words"}, [])
+    assert await link.receive() is None
+    link.close()
