@@ -124,15 +124,22 @@ class Relay:
             raise RuntimeError(f"faxrelay {' '.join(arguments)}: {done.stderr}")
         return json.loads(done.stdout)
 
-    def mail(self, *recipients: str, message_id: str | None = None, document: Path = DOCUMENTS / "one-page.pdf") -> str:
-        """Send a mail with a document over SMTP; return the server's reply to its data."""
+    def mail(
+        self,
+        *recipients: str,
+        message_id: str | None = None,
+        document: Path = DOCUMENTS / "one-page.pdf",
+        copies: int = 1,
+    ) -> str:
+        """Send a mail with a document, attached ``copies`` times, over SMTP; return the server's reply to its data."""
         message = EmailMessage()
         message["From"] = "User <user@example.com>"
         message["To"] = ", ".join(recipients)
         message["Subject"] = "Offer 4711"
         message["Message-ID"] = message_id or f"<{time.time_ns()}@example.com>"
         message.set_content("Please find the document attached.")
-        message.add_attachment(document.read_bytes(), maintype="application", subtype="pdf", filename=document.name)
+        for _ in range(copies):
+            message.add_attachment(document.read_bytes(), maintype="application", subtype="pdf", filename=document.name)
         with smtplib.SMTP(*self.smtp, timeout=30) as client:
             client.ehlo("client.example.com")
             client.mail("user@example.com")
