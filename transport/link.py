@@ -60,7 +60,7 @@ class Link:
                 await self._readable()
                 continue
             except ConnectionResetError:
-                continue  # it left without reading all that we said; what it had said itself comes next, and then its end
+                continue  # it left without reading all that we said; what it had said itself comes next
             except OSError:
                 return None
             message = _message(data, flags)

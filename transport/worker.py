@@ -69,6 +69,8 @@ def carry(channel: WorkerChannel, _fds: list[int]) -> None:
     journal.close()
     if outcome is not None:
         channel.send({"say": "outcome", "outcome": encode(outcome)})
+        while channel.receive() is not None:  # an end that closes with an order unread would take its last word with it
+            pass
 
 
 class _Carriage:
