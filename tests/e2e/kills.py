@@ -12,6 +12,7 @@ must come to an end, and:
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -25,6 +26,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from relay import control
 
 from .service import Relay
 
@@ -45,6 +48,10 @@ class Victim(Enum):
     DOCUMENT_WORKER = "document worker"
 
 
+#: In turn.
+VICTIMS = (Victim.MEDIA_WORKER, Victim.MAIN, Victim.MEDIA_WORKER, Victim.LINE, Victim.DOCUMENT_WORKER)
+#: Faxes that are under way at once: enough to keep every stage busy.
+BACKLOG = 8
 #: What stands in the command line of each kind of process below main.
 MARKS = {
     Victim.LINE: "relay.line",
@@ -115,10 +122,10 @@ class Campaign:
     def run(self, kills: int) -> Verdict:
         """Kill ``kills`` times under load, in turn aimed and at random; let everything come to its end; judge."""
         for number in range(kills):
-            self._mail(self._random.randint(1, 2))
-            victim = (Victim.MAIN, Victim.MEDIA_WORKER, Victim.LINE, Victim.MAIN, Victim.DOCUMENT_WORKER)[number % 5]
+            room = BACKLOG - self._unended()
+            self._mail(min(room, self._random.randint(1, 3)))
             self._wait_for_the_moment(number)
-            self._kill(victim)
+            self._kill(VICTIMS[number % len(VICTIMS)])
         self._mail(0)
         return self._judge()
 
@@ -140,13 +147,17 @@ class Campaign:
             del self._owed[number]
             self._acknowledged.add(number)
 
+    def _unended(self) -> int:
+        waiting = asyncio.run(control.ask(self.relay.data / "control.sock", "queue"))["faxes"]
+        return sum(entry["count"] for entry in waiting.values())
+
     def _wait_for_the_moment(self, number: int) -> None:
         """Aim between two records of a call's journal, or at nothing in particular."""
         if number % 2:
             time.sleep(self._random.uniform(0, 0.6))
             return
         records = self._random.randint(1, 6)
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             if any(journal.count(b'"kind"') >= records for journal in self._journals()):
                 return

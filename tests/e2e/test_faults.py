@@ -28,7 +28,7 @@ SAID = {
     Cause.TRUNK_DOWN: "None of our telephone lines could take the call.",
 }
 #: And where the last page was not confirmed, or a later call worked.
-UNCERTAIN, SENT = "confirmation", "was sent"
+UNCERTAIN, SENT = "not confirmed", "was sent"
 PERMANENT = {Cause.BAD_NUMBER, Cause.DOCUMENT}
 
 
