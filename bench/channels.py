@@ -71,7 +71,7 @@ async def measure(mode: T38Mode, *, real_time: bool) -> tuple[float, float]:
             request = CallRequest(name, "simulated", THEIRS, OURS, OURS, DOCUMENT, PAGES, mode)
             result = await line.send(request, lambda _: None)
             if result.cause is not Cause.CONFIRMED:
-                raise SystemExit(f"a call ended in {result.cause.value}: the bench is wrong")
+                raise SystemExit(f"a call was not confirmed: {result}")
             return result.talk_seconds
 
         await call("warm")
