@@ -52,6 +52,7 @@ bench: $(VENV)/dev  ## measure beside the peers; writes docs/performance.md
 
 docs: $(VENV)/dev  ## write the pages that are made from the code anew
 	@$(BIN)/python -c "from pathlib import Path; from relay import reference; Path('docs/settings.md').write_text(reference.render())"
+	@$(BIN)/python -c "from pathlib import Path; from transport.simulated.numbers import page; Path('docs/simulated.md').write_text(page())"
 	@$(BIN)/python -c "from pathlib import Path; from policies import reference; Path('docs/policies.md').write_text(reference.render())"
 
 lock: $(VENV)/dev  ## resolve the dependencies anew

@@ -67,8 +67,8 @@ class Channel:
         """Return the next message with its descriptors (the caller's to close), or ``None`` at the far end's death."""
         try:
             data, fds, flags, _ = socket.recv_fds(self._socket, MAX_MESSAGE + 1, MAX_FDS)
-        except ConnectionResetError:
-            return None
+        except ConnectionResetError:  # it left without reading all that we said; what it had said itself comes next
+            data, fds, flags, _ = socket.recv_fds(self._socket, MAX_MESSAGE + 1, MAX_FDS)
         if not data and not fds:
             return None
         try:

@@ -103,6 +103,8 @@ def _become(order: dict[str, Any], channel: Channel, fds: list[int]) -> None:
         seccomp.confine()
         entry(channel, fds)
         status = 0
+    except BrokenPipeError:
+        pass  # whoever ordered us is gone
     except BaseException:  # noqa: BLE001  the child's last word; nothing may unwind into the nursery's loop
         traceback.print_exc()
     finally:

@@ -213,6 +213,7 @@ delivery = sa.Table(
     sa.Column("ended_at", _Time),
     sa.Column("answer", sa.Text, nullable=False, server_default="", doc="the far side's last words, or our fault"),
     *_lease(),
+    sa.UniqueConstraint("event_id", "lane", "target"),  # one event is owed to one target once; a replay has no event
 )
 _due = delivery.c.state == sa.literal_column("'due'")
 sa.Index("ix_delivery_due", delivery.c.lane, delivery.c.not_before, sqlite_where=_due, postgresql_where=_due)

@@ -68,6 +68,16 @@ def test_descriptors_of_a_broken_message_are_closed() -> None:
     other.close()
 
 
+def test_the_last_words_of_a_far_end_that_left_in_a_hurry_arrive() -> None:
+    """Lost otherwise: a worker that ended well is taken for one that died."""
+    ours, theirs = Channel.pair()
+    ours.send({"unread": True})
+    theirs.send({"done": True})
+    theirs.close()
+    assert ours.receive() == ({"done": True}, [])
+    assert ours.receive() is None
+
+
 def test_a_message_too_long_is_the_senders_fault() -> None:
     """Lost otherwise: a long report is cut in silence."""
     ours, _theirs = Channel.pair()

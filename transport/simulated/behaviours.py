@@ -62,7 +62,13 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "standard": Behaviour(
         "a machine with standard resolution only: takes no fine page", Cause.DOCUMENT, resolutions=_STANDARD_ONLY
     ),
-    "noisy": Behaviour("a machine behind a noisy audio line: slower, but it works", _OK, t38=False, noise=450.0),
+    "noisy": Behaviour(
+        "a V.29 machine behind a noisy audio line: slower, but it works",
+        _OK,
+        t38=False,
+        modems=Modem.V29 | Modem.V27TER,
+        noise=300.0,
+    ),
     "loss1": Behaviour("T.38 over a network that loses 1 % of the packets", _OK, loss=0.01),
     "loss5": Behaviour("T.38 over a network that loses 5 % of the packets", _OK, loss=0.05),
     "busy": Behaviour("busy", Cause.BUSY, refusal=(486, "Busy Here")),

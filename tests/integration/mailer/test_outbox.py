@@ -279,7 +279,7 @@ async def test_the_loops_route_and_deliver_without_being_asked(desk: Desk) -> No
     lane = Counter()
     running = asyncio.create_task(desk.outbox(lane).run())
     await asyncio.to_thread(desk.sent, confirmed())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not any(row.state == "done" for row in await asyncio.to_thread(desk.rows, delivery)):
             await asyncio.sleep(0.01)
     running.cancel()

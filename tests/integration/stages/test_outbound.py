@@ -141,7 +141,7 @@ async def test_cancelling_hangs_up_a_call(stages_with: Build) -> None:
             lambda c: faxes.request_cancel(c, stages.ids, fax_id, at=stages.clock(), who="a person")
         )
         row = await stages.until(fax_id, "cancelled")
-    assert stages.line.cancelled == [stages.line.requests[0].call]
+    assert set(stages.line.cancelled) == {stages.line.requests[0].call}
     assert row.reason == "cancelled with 0 of 2 pages confirmed"
     assert await stages.store.read(lambda c: c.execute(sa.select(sa.func.count(channel.c.fax_id))).scalar()) == 0
 

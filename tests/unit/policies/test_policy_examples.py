@@ -15,7 +15,7 @@ from policies.document import Data, read
 from policies.reference import render
 
 EXAMPLES = Path(policies.__file__).parent / "examples"
-DOCS = Path(policies.__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["event_id"], ["event.id"], name=op.f("fk_delivery_event_id")),
         sa.ForeignKeyConstraint(["fax_id"], ["fax.id"], name=op.f("fk_delivery_fax_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
+        sa.UniqueConstraint("event_id", "lane", "target", name=op.f("uq_delivery_event_id_lane_target")),
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.create_index(
