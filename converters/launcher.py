@@ -26,17 +26,6 @@ class Allowance:
     processes: int = 64
     wall: float = 300.0
 
-    def as_resources(self) -> dict[str, int]:
-        """Return the names of :mod:`resource` with their values."""
-        return {
-            "RLIMIT_AS": self.address_space,
-            "RLIMIT_CPU": self.cpu,
-            "RLIMIT_FSIZE": self.file_size,
-            "RLIMIT_NOFILE": self.open_files,
-            "RLIMIT_NPROC": self.processes,
-            "RLIMIT_CORE": 0,
-        }
-
 
 @runtime_checkable
 class Death(Protocol):

@@ -58,17 +58,6 @@ class Limits:
     processes: int = 64
     wall: float = 60.0
 
-    def as_resources(self) -> dict[str, int]:
-        """Return the names of :mod:`resource` with their values."""
-        return {
-            "RLIMIT_AS": self.address_space,
-            "RLIMIT_CPU": self.cpu,
-            "RLIMIT_FSIZE": self.file_size,
-            "RLIMIT_NOFILE": self.open_files,
-            "RLIMIT_NPROC": self.processes,
-            "RLIMIT_CORE": 0,
-        }
-
 
 class ChildDied(Exception):
     """A child ended before it answered. ``status``: its exit status, negative for a signal, ``None`` out of time."""
@@ -180,7 +169,7 @@ class Confinement:
             ended: asyncio.Future[int] = loop.create_future()
             self._spawning[order], self._ended[order] = spawned, ended
             try:
-                await control.send_async({"order": order, "entry": entry, "limits": limits.as_resources()}, fds)
+                await control.send_async({"order": order, "entry": entry, "limits": _resources(limits)}, fds)
             except (BrokenPipeError, ConnectionResetError):
                 raise ChildDied("nursery", 1) from None
         channel, pidfd = await spawned
@@ -262,6 +251,18 @@ class Confinement:
         for ended in self._ended.values():
             _settle(ended, -signal.SIGKILL)
         self._ended.clear()
+
+
+def _resources(limits: Limits) -> dict[str, int]:
+    """Return limits, or a leaf's values of the same shape, by the names of :mod:`resource`."""
+    return {
+        "RLIMIT_AS": limits.address_space,
+        "RLIMIT_CPU": limits.cpu,
+        "RLIMIT_FSIZE": limits.file_size,
+        "RLIMIT_NOFILE": limits.open_files,
+        "RLIMIT_NPROC": limits.processes,
+        "RLIMIT_CORE": 0,
+    }
 
 
 def bubblewrap(memory: int) -> list[str]:
