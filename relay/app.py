@@ -26,7 +26,7 @@ import structlog
 
 from converters import Converter
 from policies import Feature, Proof, Reach
-from relay import control
+from relay import control, housekeeping
 from relay.confine import Confinement
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
@@ -53,6 +53,7 @@ from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
 from relay.web import checks as checking
 from relay.web.application import Services, build
+from relay.web.health import Check
 from relay.web.links import Action, Links
 from relay.web.server import serve as serve_http
 from transport.client import ProcessLine
@@ -154,6 +155,7 @@ class Service:
         self._converter = Converter(self._confinement("converters.worker"))
         self._enclosures = Enclosures(self._converter, house.blobs)
         self._languages = Languages()
+        self._checks: list[Check] = []
         self._links = Links(secret_key(house.settings.data), life=house.settings.web.link_days * _DAY)
 
     async def start(self) -> Addresses:
@@ -166,6 +168,7 @@ class Service:
             stage = Preparing(house.store, house.blobs, self._converter, house.ids, house.clock, lease=self._lease)
             self._run(stage.run())
         self._run(house.policy.watch())
+        self._run(housekeeping.run(house.store, house.blobs, house.clock))
         web = await self._start_web() if Role.HTTP in self._roles else None
         if Role.OUTBOX in self._roles:
             self._start_outbox(web)
@@ -205,12 +208,15 @@ class Service:
         await recover(house.store, line, conclusion, self._lease.owner)
         await arrivals.recover()
         await line.publish(NumberTable(house.policy.answered_numbers()))
+        house.policy.on_change.append(lambda: line.publish(NumberTable(house.policy.answered_numbers())))
+        self._checks.append(Check("line", line.trouble))
         self._run(arrivals.run())
         self._run(dialling.run())
 
     async def _start_web(self) -> tuple[str, int]:
         house, settings = self._house, self._settings
         checks = [
+            *self._checks,
             checking.database(house.store),
             checking.disk(house.blobs, settings.smtp.disk_reserve_bytes),
             checking.policy(house.policy),

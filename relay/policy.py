@@ -17,7 +17,7 @@ import watchfiles
 from policies import Feature, Policy, PolicyErrors, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from policies import Number, Override, RetrySettings, Settings, Verdict
@@ -33,7 +33,7 @@ class PolicyHolder:
         self.folder = folder
         self.current: Policy = load(folder)
         self.errors: PolicyErrors | None = None
-        self.on_change: list[Callable[[Policy], None]] = []
+        self.on_change: list[Callable[[], Awaitable[None]]] = []
 
     async def watch(self) -> None:
         """Read again whenever a file changes, until cancelled."""
@@ -51,7 +51,7 @@ class PolicyHolder:
         self.current, self.errors = policy, None
         log.info("policy read", folder=str(self.folder), numbers=len(policy.numbers))
         for changed in self.on_change:
-            changed(policy)
+            await changed()
 
     def answered_numbers(self) -> frozenset[str]:
         """Return the numbers whose calls are answered as faxes."""

@@ -88,6 +88,12 @@ class ProcessLine:
         """How many calls each trunk carries at once."""
         return self._channels
 
+    async def trouble(self) -> str | None:
+        """Return what keeps the line from carrying calls, in words; ``None`` when it is up."""
+        if self._link is not None and self._settled.is_set() and not self._broken:
+            return None
+        return f"the line {self._name} is down: {self._broken or 'it is being started again'}"
+
     async def start(self) -> None:
         """Bring the line up; raises :class:`LineDown` if that fails."""
         self._unforgotten.update(arriving.call for arriving in self.leftovers())

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 from relay.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _CHUNK = 1024 * 1024
 
@@ -38,6 +39,7 @@ class LocalBlobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._work = folder / "tmp"
+        self._renaming = threading.Lock()
         self._work.mkdir(parents=True, exist_ok=True)
 
     def put(self, data: bytes) -> Blob:
@@ -56,7 +58,8 @@ class LocalBlobs:
         if not home.parent.is_dir():
             home.parent.mkdir(exist_ok=True)
             _sync_folder(self._folder)
-        path.replace(home)
+        with self._renaming:
+            path.replace(home)
         _sync_folder(home.parent)  # also when it was there before: its first writer may still be at this step
         return Blob(digest, size)
 
@@ -84,6 +87,22 @@ class LocalBlobs:
     def free_bytes(self) -> int:
         """Return how much the file system has left."""
         return shutil.disk_usage(self._folder).free
+
+    def drop_strays(self, named: Callable[[list[str]], set[str]], before: float) -> int:
+        """Delete blobs older than ``before`` that no row names, and return how many went.
+
+        ``named`` tells which of some names are named. A refused mail leaves its files so: they were kept before the
+        policy's last word.
+        """
+        dropped = 0
+        for folder in self._folder.glob("[0-9a-f][0-9a-f]"):
+            old = [path.name for path in folder.iterdir() if path.stat().st_mtime < before]
+            for name in set(old) - (named(old) if old else set()):
+                with self._renaming:  # the same bytes may just be put again: they are new then
+                    if self.path(name).stat().st_mtime < before:
+                        self.path(name).unlink()
+                        dropped += 1
+        return dropped
 
     def sweep(self) -> int:
         """Delete work that a crash left behind and return how many files went. Only while no other service runs."""

@@ -6,6 +6,9 @@ import re
 import shutil
 import smtplib
 import subprocess
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -132,11 +135,37 @@ def test_the_swaks_line_of_the_welcome_works(tmp_path: Path) -> None:
 
 def test_the_health_page_and_the_metrics_answer(relay: Relay) -> None:
     """Lost otherwise: monitoring is blind."""
-    import urllib.request
-
     base = f"http://{relay.web[0]}:{relay.web[1]}"
     with urllib.request.urlopen(f"{base}/health", timeout=10) as answer:
         assert answer.status == 200
         assert b"ok: database" in answer.read()
     with urllib.request.urlopen(f"{base}/metrics", timeout=10) as answer:
         assert b"faxrelay_" in answer.read()
+
+
+def test_a_number_that_is_added_to_the_policy_is_answered_without_a_restart(relay: Relay) -> None:
+    """Lost otherwise: each new number costs a restart, and the calls that were going on."""
+    added = "+97239876543"
+    (relay.data / "policies" / "more.yaml").write_text(
+        f'numbers:\n  - number: "{added}"\n    features: [fax_to_mail]\n    deliver_to: [carol@example.com]\n'
+    )
+    deadline = time.monotonic() + 20
+    while '"policy read"' not in (relay.folder / "log").read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    relay.mail(f"{added}@fax.example.com")
+    relay.wait_for("delivered")
+    assert relay.until_mailed("carol@example.com")
+
+
+def test_a_broken_policy_file_changes_nothing_and_is_shown(relay: Relay) -> None:
+    """Lost otherwise: a typing error in a file stops the office's faxes."""
+    (relay.data / "policies" / "broken.yaml").write_text("numbrs: []\n")
+    deadline = time.monotonic() + 20
+    while '"policy not changed' not in (relay.folder / "log").read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    with pytest.raises(urllib.error.HTTPError) as answer:
+        urllib.request.urlopen(f"http://{relay.web[0]}:{relay.web[1]}/health", timeout=10)
+    assert answer.value.code == 503
+    assert b"the policy folder has 1 error" in answer.value.read()
+    relay.mail(TO_B)
+    relay.wait_for("sent")

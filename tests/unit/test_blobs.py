@@ -57,6 +57,17 @@ def test_work_in_progress_of_a_crash_is_swept(blobs: LocalBlobs, tmp_path: Path)
     assert blobs.read(kept.name) == b"kept"
 
 
+def test_strays_go_and_what_a_row_names_stays(blobs: LocalBlobs) -> None:
+    """Lost otherwise: each refused mail costs its size of disk for ever, or a kept document vanishes."""
+    named, stray, fresh = (blobs.put(data).name for data in (b"named", b"stray", b"fresh"))
+    for name in (named, stray):
+        os.utime(blobs.path(name), (1000, 1000))
+    assert blobs.drop_strays(lambda names: {named} & set(names), before=2000) == 1
+    assert blobs.path(named).exists()
+    assert blobs.path(fresh).exists()
+    assert not blobs.path(stray).exists()
+
+
 def test_a_missing_blob_is_named(blobs: LocalBlobs) -> None:
     """Lost otherwise: a restore without its blobs shows up as a riddle."""
     with pytest.raises(NotFound, match="no blob abcd"):

@@ -1,0 +1,43 @@
+"""Housekeeping: once a day, what nobody needs any more is deleted. Today that is blobs that no row names."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+import structlog
+
+from relay.store.tables import attachment, attempt, document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.store.blobs import LocalBlobs
+    from relay.store.engine import Store
+
+log = structlog.get_logger()
+
+#: Seconds between two rounds, and the age at which a blob without a row is a stray: its row follows within seconds.
+DAY = 86400.0
+_NAMING = (attachment.c.blob, document.c.blob, document.c.pdf, attempt.c.transmitted)
+_AT_ONCE = 500  # names of one query
+
+
+async def run(store: Store, blobs: LocalBlobs, clock: Callable[[], float]) -> None:
+    """Keep house until cancelled."""
+    while True:
+        dropped = await asyncio.to_thread(blobs.drop_strays, lambda names: store.read_now(named, names), clock() - DAY)
+        if dropped:
+            log.info("blobs without a row deleted", count=dropped)
+        await asyncio.sleep(DAY)
+
+
+def named(connection: sa.Connection, names: list[str]) -> set[str]:
+    """Return which of ``names`` a row names."""
+    found: set[str] = set()
+    for at in range(0, len(names), _AT_ONCE):
+        some = names[at : at + _AT_ONCE]
+        for column in _NAMING:
+            found.update(connection.execute(sa.select(column).where(column.in_(some))).scalars())
+    return found
