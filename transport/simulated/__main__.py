@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import socket
 import sys
-import tempfile
 from pathlib import Path
 
 from transport.link import Link
@@ -38,15 +36,13 @@ def main() -> int:
         sys.stderr.write(f"{missing}\n")
         return 1
     record = Record(arguments.log)
-    with tempfile.TemporaryDirectory(prefix="faxrelay-network-") as temporary:
-        folder = arguments.pages or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        exchange = Exchange(folder, record, keep_pages=arguments.pages is not None)
-        if arguments.socket is not None:
-            asyncio.run(_listen(exchange, arguments.socket))
-        else:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is main's to answer
-            asyncio.run(_attend(exchange, arguments.descriptor))
+    if arguments.pages is not None:
+        arguments.pages.mkdir(parents=True, exist_ok=True)
+    exchange = Exchange(arguments.pages, record)
+    if arguments.socket is not None:
+        asyncio.run(_listen(exchange, arguments.socket))
+    else:
+        asyncio.run(_attend(exchange, arguments.descriptor))
     return 0
 
 

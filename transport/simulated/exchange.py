@@ -28,6 +28,7 @@ import socket
 import traceback
 import zlib
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transport.simulated.behaviours import BEHAVIOURS, Behaviour, Party
@@ -37,7 +38,6 @@ from transport.simulated.numbers import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from transport.link import Link
     from transport.simulated.record import Record
@@ -48,12 +48,14 @@ _UNAVAILABLE = (480, "Temporarily Unavailable")
 
 
 class Exchange:
-    """The network: lives as long as its process. ``folder`` keeps what the far ends receive."""
+    """The network: lives as long as its process.
 
-    def __init__(self, folder: Path, record: Record, *, keep_pages: bool) -> None:
+    ``folder`` keeps what the far ends receive; without one it is in memory alone, and gone with the call.
+    """
+
+    def __init__(self, folder: Path | None, record: Record) -> None:
         self._folder = folder
         self._record = record
-        self._keep_pages = keep_pages
         self._owners: dict[str, Subscriber] = {}
         self._calls_to: Counter[tuple[str, str]] = Counter()
         self._ids = itertools.count(1)
@@ -97,16 +99,17 @@ class Exchange:
 
     def far_end(
         self, behaviour: Behaviour, number: str, note: Callable[..., None], *, t38: bool
-    ) -> tuple[FaxMachine | Stranger, Path | None]:
-        """Make who answered, and say which file is to be removed after the call."""
+    ) -> tuple[FaxMachine | Stranger, int | None]:
+        """Make who answered, and say which descriptor is to be closed after the call."""
         order = next(self._ids)
         rng = random.Random(zlib.crc32(number.encode()) + order)  # noqa: S311  noise, not secrets
         if behaviour.party is not Party.FAX:
             return Stranger(behaviour.party, order), None
-        file = self._folder / f"{os.getpid()}-{order}.tif"
-        note("answered", file=file.name, t38=t38)
-        machine = FaxMachine(behaviour, file, note, rng, t38=t38, ident=number)
-        return machine, None if self._keep_pages else file
+        name = f"{os.getpid()}-{order}.tif"
+        memory = os.memfd_create(name, os.MFD_CLOEXEC) if self._folder is None else None
+        file = Path(f"/proc/self/fd/{memory}") if self._folder is None else self._folder / name
+        note("answered", file=name, t38=t38)
+        return FaxMachine(behaviour, file, note, rng, t38=t38, ident=number), memory
 
     def note(self, call: str) -> Callable[..., None]:
         """Return what writes a call's events into the network's log."""
@@ -211,14 +214,14 @@ class Subscriber:
         if not t38 and not message["audio"]:
             self._refuse(message["leg"], 488, "Not Acceptable Here")
             return "callee"
-        far_end, temporary = self._exchange.far_end(behaviour, message["to"], note, t38=t38)
+        far_end, memory = self._exchange.far_end(behaviour, message["to"], note, t38=t38)
         self._answered(message["leg"], t38=t38)
         try:
             return await Conversation(media, far_end, real_time=self.real_time).run()
         finally:
             far_end.close()
-            if temporary is not None:
-                temporary.unlink(missing_ok=True)
+            if memory is not None:
+                os.close(memory)
 
     async def _join(
         self, message: dict[str, Any], media: socket.socket, owner: Subscriber, note: Callable[..., None]
