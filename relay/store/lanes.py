@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from relay.store.tables import fax, queue_lane
 
@@ -23,21 +24,23 @@ def open_lane(connection: sa.Connection, number: str, priority: int, due_at: flo
     A lane that was idle starts level with the least served of the others: it has no claim on the time it did not use.
     """
     here = sa.and_(queue_lane.c.number == number, queue_lane.c.priority == priority)
-    row = connection.execute(sa.select(queue_lane).where(here).with_for_update()).first()
-    if row is None or row.due_at is None:
+    _make(connection, number, priority)
+    row = connection.execute(sa.select(queue_lane).where(here).with_for_update()).one()
+    if row.due_at is None:
         level = sa.select(sa.func.coalesce(sa.func.min(queue_lane.c.served), 0.0)).where(
             queue_lane.c.priority == priority, queue_lane.c.due_at.is_not(None)
         )
         least = connection.execute(level).scalar_one()
-        if row is None:
-            connection.execute(
-                queue_lane.insert().values(number=number, priority=priority, served=least, due_at=due_at)
-            )
-        else:
-            served = max(row.served, least)
-            connection.execute(queue_lane.update().where(here).values(served=served, due_at=due_at))
+        connection.execute(queue_lane.update().where(here).values(served=max(row.served, least), due_at=due_at))
     elif due_at < row.due_at:
         connection.execute(queue_lane.update().where(here).values(due_at=due_at))
+
+
+def _make(connection: sa.Connection, number: str, priority: int) -> None:
+    """Insert the lane's row unless it is there: two transactions may both be the first."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = dialect.insert(queue_lane).values(number=number, priority=priority, served=0.0)
+    connection.execute(row.on_conflict_do_nothing())
 
 
 def due_lanes(connection: sa.Connection, now: float) -> Iterator[sa.Row[Any]]:
@@ -77,8 +80,10 @@ def charge(connection: sa.Connection, lane: sa.Row[Any], weight: float) -> None:
 def settle(connection: sa.Connection, lane: sa.Row[Any], now: float) -> None:
     """Correct ``due_at`` of a lane that had no fax to give: to its earliest fax, or to none.
 
-    A fax that is due but whose peer is busy keeps the lane open.
+    A fax that is due but whose peer is busy keeps the lane open. The row is locked before its faxes are looked at, so
+    that a fax which another transaction queues meanwhile opens the lane again after us.
     """
+    connection.execute(sa.select(queue_lane).where(*_is(lane)).with_for_update())
     earliest = connection.execute(sa.select(sa.func.min(fax.c.not_before)).where(*_in_lane(lane))).scalar()
     if earliest is None or earliest > now:
         connection.execute(_this(lane).values(due_at=earliest))
@@ -90,4 +95,8 @@ def _in_lane(lane: sa.Row[Any]) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _this(lane: sa.Row[Any]) -> sa.Update:
-    return queue_lane.update().where(queue_lane.c.number == lane.number, queue_lane.c.priority == lane.priority)
+    return queue_lane.update().where(*_is(lane))
+
+
+def _is(lane: sa.Row[Any]) -> tuple[sa.ColumnElement[bool], ...]:
+    return (queue_lane.c.number == lane.number, queue_lane.c.priority == lane.priority)

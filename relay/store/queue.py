@@ -109,8 +109,14 @@ def claim_call(
         if chosen is None:
             lanes.settle(connection, lane, now)
             continue
-        lanes.charge(connection, lane, float(chosen.settings.get("share_of_line", 1.0)))
-        return _start(connection, ids, lease, chosen, place, now + trunks[place.trunk], now)
+        try:
+            with connection.begin_nested():
+                started = _start(connection, ids, lease, chosen, place, now + trunks[place.trunk], now)
+        except sa.exc.IntegrityError:
+            continue  # another node has just taken the peer's last slot: the unique index is the judge
+        if started is not None:
+            lanes.charge(connection, lane, float(chosen.settings.get("share_of_line", 1.0)))
+            return started
     return None
 
 
@@ -195,13 +201,15 @@ def _start(
     place: sa.Row[Any],
     retry_at: float,
     now: float,
-) -> CallClaim:
+) -> CallClaim | None:
     taken = set(
         connection.execute(
             sa.select(fax.c.slot).where(fax.c.peer == chosen.peer, fax.c.state == sa.literal_column("'dialing'"))
         ).scalars()
     )
-    slot = next(number for number in range(chosen.peer_slots) if number not in taken)
+    slot = next((number for number in range(chosen.peer_slots) if number not in taken), None)
+    if slot is None:
+        return None
     ordinal, fence = chosen.attempts + 1, chosen.fence + 1
     faxes.move(
         connection,

@@ -6,6 +6,7 @@ import asyncio
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -306,3 +307,39 @@ def test_events_of_a_fax_are_numbered_without_gaps(store: Store, ids: IdSource) 
         lambda c: c.execute(sa.select(event.c.kind).where(event.c.routed.is_(sa.false()))).scalars().all()
     )
     assert sorted(unrouted) == ["fax.accepted", "fax.queued"]
+
+
+def test_two_first_faxes_of_a_number_at_once_are_both_queued(store: Store, ids: IdSource) -> None:
+    """Lost otherwise: two documents that are ready together stop the service, or one of them is never dialled."""
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda index: queue_fax(store, ids, f"+1202555{index:04d}"), range(12)))
+    store.write_now(queue.set_channels, {"line": 20})
+    claimed = 0
+    while claim(store, ids) is not None:
+        claimed += 1
+    assert claimed == 12
+
+
+def test_claims_at_once_never_share_a_peer_and_never_hang(store: Store, ids: IdSource) -> None:
+    """Lost otherwise: two nodes that want the same machine at once stop dialling for good."""
+    for number in ("+97231111111", "+97232222222"):
+        for _ in range(6):
+            queue_fax(store, ids, "+12025550123", number=number)
+    store.write_now(queue.set_channels, {"line": 20})
+    with ThreadPoolExecutor(4) as threads:
+        claimed = [one for one in threads.map(lambda _: claim(store, ids), range(8)) if one is not None]
+    assert len(claimed) == 1
+
+
+def test_a_lane_that_is_settled_while_a_fax_is_queued_stays_open(store: Store, ids: IdSource) -> None:
+    """Lost otherwise: a fax lies queued for ever, although every line is free."""
+    store.write_now(queue.set_channels, {"line": 50})
+    with ThreadPoolExecutor(4) as threads:
+        queued = [threads.submit(queue_fax, store, ids, f"+1202555{index:04d}") for index in range(20)]
+        claims = [threads.submit(claim, store, ids) for _ in range(40)]
+        found = sum(one.result() is not None for one in claims)
+        for one in queued:
+            one.result()
+    while claim(store, ids) is not None:
+        found += 1
+    assert found == 20
