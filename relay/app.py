@@ -49,7 +49,7 @@ from relay.outbox import Outbox
 from relay.policy import PolicyHolder, first_folder
 from relay.roles import EVERYTHING, Role
 from relay.store import queue, schema
-from relay.store.blobs import LocalBlobs
+from relay.store.blobs import LocalBlobs, sync_folder
 from relay.store.engine import Store
 from relay.web import checks as checking
 from relay.web.application import Services, build
@@ -296,22 +296,26 @@ async def _close(server: asyncio.Server) -> None:
 
 def node_name(data: Path) -> str:
     """Return this node's name for leases, made once for a data directory: a service is heir to its last one."""
-    file = data / "node"
-    if not file.exists():
-        file.write_text(f"node-{secrets.token_hex(8)}\n", encoding="ascii")
-    return file.read_text(encoding="ascii").strip()
+    return _made_once(data / "node", f"node-{secrets.token_hex(8)}")
 
 
 def secret_key(data: Path) -> bytes:
     """Return the key that signs links, made once for a data directory, readable by its owner alone."""
-    file = data / "secret.key"
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as written:
-            written.write(secrets.token_hex(32))
+    return bytes.fromhex(_made_once(data / "secret.key", secrets.token_hex(32)))
+
+
+def _made_once(file: Path, text: str) -> str:
+    """Return a file's text; a file that is not there, or that a crash left empty, is written whole and synced first."""
+    if not file.exists() or not file.read_text(encoding="ascii").strip():
+        work = file.with_suffix(".tmp")
+        descriptor = os.open(work, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as written:
+            written.write(text + "\n")
             written.flush()
             os.fsync(written.fileno())
-    return bytes.fromhex(file.read_text(encoding="ascii"))
+        work.replace(file)
+        sync_folder(file.parent)
+    return file.read_text(encoding="ascii").strip()
 
 
 def first_mail(policy: Policy) -> tuple[str, str] | None:

@@ -27,10 +27,14 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from relay.channel import Channel, ChannelBroken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+
+log = structlog.get_logger()
 
 MIB = 1024 * 1024
 _PRIVATE = "/tmp"  # noqa: S108  inside the sandbox, in memory, nobody else's
@@ -228,6 +232,21 @@ class Confinement:
         self._reader = asyncio.create_task(self._read(ours), name="confinement")
 
     async def _read(self, control: Channel) -> None:
+        """Hand the nursery's answers to who waits; whatever ends this ends the nursery, and the next spawn starts one."""
+        try:
+            await self._hand_over(control)
+        except (ChannelBroken, OSError, LookupError):
+            log.exception("the nursery's answers cannot be read; it is started again")
+        finally:
+            control.close()
+            if self._control is control:
+                self._control = None
+            if self._process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
+            self._fail_all()
+
+    async def _hand_over(self, control: Channel) -> None:
         while (received := await control.receive_async()) is not None:
             answer, fds = received
             order = answer["order"]
@@ -238,10 +257,6 @@ class Confinement:
             else:
                 for descriptor in fds:  # nobody waits any more: closing the channel is the child's end
                     os.close(descriptor)
-        control.close()
-        if self._control is control:
-            self._control = None
-        self._fail_all()
 
     def _fail_all(self) -> None:
         for spawned in self._spawning.values():

@@ -18,7 +18,7 @@ _STEP = 64 * 1024 * 1024
 
 
 def reach(channel: Channel, _fds: list[int]) -> None:
-    """Try to read the file ``path``, to connect to ``host``:``port``, to write ``path``, to signal ``pid``, to fork.
+    """Try to read the file ``path``, to connect to ``host``:``port``, to write ``path``, to reach its parent, to fork.
 
     The answer's keys are the attempts, the values whether each succeeded.
     """
@@ -28,7 +28,8 @@ def reach(channel: Channel, _fds: list[int]) -> None:
             "read": _succeeds(lambda: Path(request["path"]).read_bytes()),
             "write": _succeeds(lambda: Path(request["path"]).write_bytes(b"was here")),
             "connect": _succeeds(lambda: socket.create_connection((request["host"], request["port"]), 3).close()),
-            "signal": _succeeds(lambda: os.kill(request["pid"], 0)),
+            "signal": _succeeds(lambda: os.kill(os.getppid(), 0)),
+            "steal": _succeeds(lambda: os.pidfd_open(os.getppid())),
             "fork": _succeeds(_fork),
         }
     )

@@ -30,6 +30,7 @@ from relay import seccomp
 from relay.channel import Channel
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 
 
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> None:
     """Serve orders until the control channel ends."""
     control = Channel.of_descriptor(int(arguments[0]))
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(PR_SET_DUMPABLE, 0)  # no child may look into this process or into a sibling (ptrace(2), pidfd_getfd(2))
     for module in arguments[1:]:
         importlib.import_module(module)
     gc.collect()

@@ -40,13 +40,49 @@ class _Calls:
 
 
 #: Refused, in this order: execve, execveat, ptrace, process_vm_readv, process_vm_writev, mount, unshare, setns, bpf,
-#: perf_event_open, keyctl, add_key, request_key, userfaultfd, io_uring_setup, kexec_load; on x86-64 fork and vfork too.
+#: perf_event_open, keyctl, add_key, request_key, userfaultfd, io_uring_setup, kexec_load, pidfd_getfd, pidfd_open,
+#: pidfd_send_signal, kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo (siblings share the process table); on
+#: x86-64 fork and vfork too. abort(3) then ends by an illegal instruction: still a death by signal.
+_NEW = (438, 434, 424)  # numbers that every architecture shares
 _ARCHITECTURES = {
     "x86_64": _Calls(
-        0xC000003E, 41, 56, 435, (59, 322, 101, 310, 311, 165, 272, 308, 321, 298, 250, 248, 249, 323, 425, 246, 57, 58)
+        0xC000003E,
+        41,
+        56,
+        435,
+        (
+            59,
+            322,
+            101,
+            310,
+            311,
+            165,
+            272,
+            308,
+            321,
+            298,
+            250,
+            248,
+            249,
+            323,
+            425,
+            246,
+            *_NEW,
+            62,
+            200,
+            234,
+            129,
+            297,
+            57,
+            58,
+        ),
     ),
     "aarch64": _Calls(
-        0xC00000B7, 198, 220, 435, (221, 281, 117, 270, 271, 40, 97, 268, 280, 241, 219, 217, 218, 282, 425, 104)
+        0xC00000B7,
+        198,
+        220,
+        435,
+        (221, 281, 117, 270, 271, 40, 97, 268, 280, 241, 219, 217, 218, 282, 425, 104, *_NEW, 129, 130, 131, 138, 240),
     ),
 }
 

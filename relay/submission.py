@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from relay.errors import IllegalMove
 from relay.fax import Direction, Outbound
 from relay.store import faxes
 from relay.store.engine import Topic, announce
@@ -217,6 +218,9 @@ def resubmit(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, 
     """
     row = faxes.get(connection, fax_id)
     faxes.check_resend(row)
+    made = connection.execute(sa.select(document).where(document.c.id == row.document_id).with_for_update()).one()
+    if made.refusal is not None:
+        raise IllegalMove(f"the document of fax {fax_id} cannot be faxed: {made.refusal} Send a new one.")
     new = faxes.create(
         connection,
         ids,
@@ -238,7 +242,6 @@ def resubmit(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, 
         | {"resend_of": fax_id, "created_at": now},
         reason=f"resend of {fax_id}, asked for by {who}",
     )
-    made = connection.execute(sa.select(document).where(document.c.id == row.document_id)).one()
     if made.blob is not None:
         faxes.move(connection, ids, new, Outbound.PREPARING, at=now, reason="the document is made already")
         faxes.move(connection, ids, new, Outbound.QUEUED, at=now, reason="ready to dial", changes={"pages": made.pages})

@@ -90,7 +90,7 @@ class Dialling:
         call = str(claim.attempt)
         bound = log.bind(fax=claim.fax.id, attempt=claim.ordinal)
         self._calls[claim.fax.id] = call
-        renewal = asyncio.create_task(self._renew(claim))
+        renewal = asyncio.create_task(queue.keep_lease(self._store, fax, claim.fax, self._lease, self._clock))
         try:
             result = await self._made(claim, call)
             decision = await self._conclusion.write(claim.fax.id, claim.attempt, result, fence=claim.fax.fence)
@@ -160,12 +160,6 @@ class Dialling:
         """Write a call's events into the fax's history, in order."""
         while (happened := await events.get()) is not None:
             await self._store.write(progress.note, self._ids, fax_id, happened, self._clock())
-
-    async def _renew(self, claim: queue.CallClaim) -> None:
-        with contextlib.suppress(LostClaim):  # the conclusion will find out, with the call's result in hand
-            while True:
-                await asyncio.sleep(self._lease.seconds / 3)
-                await self._store.write(queue.renew, fax, claim.fax, self._lease, self._clock())
 
     async def _watch_cancels(self) -> None:
         with self._store.waiter(Topic.CANCEL) as woken:

@@ -81,10 +81,13 @@ class Preparing:
         claim = await self._store.write(self._claim)
         if claim is None:
             return False
+        renewal = asyncio.create_task(queue.keep_lease(self._store, document, claim, self._lease, self._clock))
         try:
             await self._make(claim)
         except LostClaim:
             log.warning("document lost to another worker", document=claim.id)
+        finally:
+            renewal.cancel()
         return True
 
     def _claim(self, connection: sa.Connection) -> queue.Claim | None:
@@ -92,8 +95,7 @@ class Preparing:
         claim = queue.claim_document(connection, self._lease, now)
         if claim is None:
             return None
-        for fax_id in self._faxes(connection, claim, Outbound.ACCEPTED):
-            faxes.move(connection, self._ids, fax_id, Outbound.PREPARING, at=now, reason="the document is being made")
+        self._preparing(connection, claim)
         return claim
 
     async def _make(self, claim: queue.Claim) -> None:
@@ -133,7 +135,7 @@ class Preparing:
             for page in made.pages
         ]
         queue.keep(connection, document, claim, blob=blob, pages=pages, size=made.size, report=report)
-        for fax_id in self._faxes(connection, claim, Outbound.PREPARING):
+        for fax_id in self._preparing(connection, claim):
             faxes.move(
                 connection, self._ids, fax_id, Outbound.QUEUED, at=now, reason=ready,
                 detail={"pages": pages}, changes={"pages": pages, "not_before": now},
@@ -141,7 +143,7 @@ class Preparing:
 
     def _give_up(self, connection: sa.Connection, claim: queue.Claim, sentence: str) -> None:
         queue.keep(connection, document, claim, refusal=sentence)
-        for fax_id in self._faxes(connection, claim, Outbound.PREPARING):
+        for fax_id in self._preparing(connection, claim):
             faxes.move(connection, self._ids, fax_id, Outbound.FAILED, at=self._clock(), reason=sentence)
 
     def _put_back(self, connection: sa.Connection, claim: queue.Claim) -> None:
@@ -149,6 +151,13 @@ class Preparing:
             self._give_up(connection, claim, "The document could not be converted. Please send it as a PDF.")
         else:
             queue.keep(connection, document, claim, not_before=self._clock() + PAUSE)
+
+    def _preparing(self, connection: sa.Connection, claim: queue.Claim) -> list[int]:
+        """Return the faxes that wait for a claimed document; those that were accepted meanwhile join them."""
+        for fax_id in self._faxes(connection, claim, Outbound.ACCEPTED):
+            at = self._clock()
+            faxes.move(connection, self._ids, fax_id, Outbound.PREPARING, at=at, reason="the document is being made")
+        return self._faxes(connection, claim, Outbound.PREPARING)
 
     def _faxes(self, connection: sa.Connection, claim: queue.Claim, state: Outbound) -> list[int]:
         query = sa.select(fax.c.id).where(fax.c.document_id == claim.id, fax.c.state == state.value)

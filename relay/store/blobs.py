@@ -57,10 +57,10 @@ class LocalBlobs:
         home = self.path(digest)
         if not home.parent.is_dir():
             home.parent.mkdir(exist_ok=True)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         with self._renaming:
             path.replace(home)
-        _sync_folder(home.parent)  # also when it was there before: its first writer may still be at this step
+        sync_folder(home.parent)  # also when it was there before: its first writer may still be at this step
         return Blob(digest, size)
 
     @contextmanager
@@ -112,7 +112,8 @@ class LocalBlobs:
         return len(left)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -10,10 +10,12 @@ leaves that out.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+import structlog
 
 from relay.errors import LostClaim
 from relay.fax import Outbound
@@ -21,9 +23,12 @@ from relay.store import faxes, lanes
 from relay.store.tables import attempt, channel, delivery, document, fax
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from relay.ids import IdSource
+    from relay.store.engine import Store
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,18 @@ def renew(connection: sa.Connection, table: sa.Table, claim: Claim, lease: Lease
     )
     if done.rowcount != 1:
         raise LostClaim(f"{table.name} {claim.id} is in other hands")
+
+
+async def keep_lease(store: Store, table: sa.Table, claim: Claim, lease: Lease, clock: Callable[[], float]) -> None:
+    """Renew a lease until cancelled, or until it is lost: the holder finds out when it commits."""
+    while True:
+        await asyncio.sleep(lease.seconds / 3)
+        try:
+            await store.write(renew, table, claim, lease, clock())
+        except LostClaim:
+            return
+        except sa.exc.SQLAlchemyError:
+            log.warning("a lease could not be renewed; trying again", table=table.name, id=claim.id)
 
 
 def keep(connection: sa.Connection, table: sa.Table, claim: Claim, **changes: Any) -> None:
