@@ -44,7 +44,7 @@ from relay.mailer.smarthost import Smarthost
 from relay.operations import Operations
 from relay.outbound.dial import Dialling
 from relay.outbound.prepare import Preparing
-from relay.outbound.recovery import Conclusion, recover
+from relay.outbound.recovery import Conclusion, recover, watch_lost
 from relay.outbox import Outbox
 from relay.policy import PolicyHolder, first_folder
 from relay.roles import EVERYTHING, Role
@@ -201,11 +201,21 @@ class Service:
         self._stack.push_async_callback(line.close)
         await line.start()
         conclusion = Conclusion(house.store, house.ids, house.clock, self._spread)
-        arrivals = Arrivals(house.store, house.blobs, self._converter, line, house.policy, house.ids, house.clock)
+        arrivals = Arrivals(
+            house.store,
+            house.blobs,
+            self._converter,
+            line,
+            house.policy,
+            house.ids,
+            house.clock,
+            owner=self._lease.owner,
+        )
         dialling = Dialling(
             house.store, house.blobs, self._converter, line, conclusion, house.ids, house.clock, lease=self._lease
         )
         await recover(house.store, line, conclusion, self._lease.owner)
+        self._run(watch_lost(house.store, conclusion, self._lease.owner, house.clock))
         await arrivals.recover()
         await line.publish(NumberTable(house.policy.answered_numbers()))
         house.policy.on_change.append(lambda: line.publish(NumberTable(house.policy.answered_numbers())))

@@ -232,7 +232,7 @@ class Confinement:
         self._reader = asyncio.create_task(self._read(ours), name="confinement")
 
     async def _read(self, control: Channel) -> None:
-        """Hand the nursery's answers to who waits; whatever ends this ends the nursery, and the next spawn starts one."""
+        """Hand the nursery's answers on; whatever ends this ends the nursery, and the next spawn starts another."""
         try:
             await self._hand_over(control)
         except (ChannelBroken, OSError, LookupError):

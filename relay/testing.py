@@ -63,6 +63,10 @@ class ScriptedLine:
     async def close(self) -> None:
         """Be down."""
 
+    async def trouble(self) -> str | None:
+        """Return nothing: it is always up."""
+        return None
+
     async def publish(self, table: NumberTable) -> None:
         """Keep the table for the test to look at."""
         self.table = table

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 import socket
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ from transport.seam import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 _CALL = re.compile(r"[A-Za-z0-9-]{1,64}")
 _CALL_EVENTS = (Ringing, Answered, T38Started, Negotiated, PageConfirmed)
@@ -153,9 +156,12 @@ class ProcessLine:
     async def evidence(self, call: str) -> Evidence:
         """Return what the journal of a call proves, once no process writes it any more."""
         path = self.journal(call)
-        if not await journal.wait_released(path, _WRITERS_END):
-            return Evidence(readable=False, complete=False, last_page_offered=True, pages_confirmed=0, result=None)
-        return await asyncio.to_thread(journal.read, path)
+        try:
+            if await journal.wait_released(path, _WRITERS_END):
+                return await asyncio.to_thread(journal.read, path)
+        except OSError:
+            log.exception("the journal of %s cannot be read", call)
+        return Evidence(readable=False, complete=False, last_page_offered=True, pages_confirmed=0, result=None)
 
     def leftovers(self) -> list[Arriving]:
         """Return the inbound calls whose journals a predecessor left behind."""

@@ -129,7 +129,10 @@ class LineProcess:
         number = incoming.number
         if number not in self._numbers:
             incoming.leg.refuse(*_UNKNOWN)
-        elif self._inbound[number] >= self._inbound_channels.get(number, self._channels):
+        elif (
+            self._inbound[number] >= self._inbound_channels.get(number, self._channels)
+            or self._inbound.total() >= self._channels
+        ):
             incoming.leg.refuse(*_BUSY)
         else:
             self._inbound[number] += 1

@@ -231,6 +231,9 @@ class Line(Protocol):
     async def publish(self, table: NumberTable) -> None:
         """Replace the table of numbers that the line answers."""
 
+    async def trouble(self) -> str | None:
+        """Return what keeps the line from carrying calls, in words; ``None`` when it is up."""
+
     async def send(self, request: CallRequest, on_event: Callable[[CallEvent], None]) -> CallResult:
         """Make one call and return how it ended. ``on_event`` is called in order, in the caller's loop.
 

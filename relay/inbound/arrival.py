@@ -10,24 +10,25 @@ pages and says so.
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
 
-from converters import Broken, Converter, FaxStrip, Refused
+from converters import Converter, FaxDocument, FaxStrip, Refused
 from relay import progress
-from relay.errors import RelayError
 from relay.fax import Direction, Inbound
 from relay.outcome import WORDS, of_evidence
 from relay.store import faxes
 from relay.store.tables import document, fax
 from transport.messages import encode
-from transport.seam import Arrived, Arriving, CallResult, Cause, Evidence, Line
+from transport.seam import Arrival, Arrived, Arriving, CallResult, Cause, Evidence, Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from relay.ids import IdSource
     from relay.policy import PolicyHolder
@@ -36,9 +37,16 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+#: Pauses between two tries to finish a call, in seconds: the first, and the longest.
+PAUSE, LONGEST_PAUSE = 5.0, 600.0
+
+
+class Unfinished(Exception):
+    """A call's pages cannot be taken in yet; its journal stays, and the step is tried again."""
+
 
 class Arrivals:
-    """The stage's loop for one line."""
+    """The stage's loop for one line. ``owner``: the node's name, beside whose journals the faxes are."""
 
     def __init__(
         self,
@@ -49,6 +57,9 @@ class Arrivals:
         policy: PolicyHolder,
         ids: IdSource,
         clock: Callable[[], float],
+        *,
+        owner: str,
+        pause: float = PAUSE,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -57,33 +68,51 @@ class Arrivals:
         self._policy = policy
         self._ids = ids
         self._clock = clock
+        self._owner = owner
+        self._pause = pause
+        self._unfinished: set[str] = set()
 
     async def run(self) -> None:
         """Take in what arrives until cancelled. Calls are finished side by side; each keeps its reports' order."""
         async with asyncio.TaskGroup() as finishing:
+            for call in self._unfinished:
+                finishing.create_task(self._finish_patiently(call))
             async for arrival in self._line.arrivals():
-                match arrival:
-                    case Arriving():
-                        await self._store.write(self._record, arrival)
-                    case Arrived():
-                        finishing.create_task(self._finish_logged(arrival.call))
-                    case _:
-                        await self._store.write(self._progress, arrival)
+                if isinstance(arrival, Arrived):
+                    finishing.create_task(self._finish_patiently(arrival.call))
+                    continue
+                try:
+                    await self._store.write(self._report, arrival)
+                except Exception:  # the journal has it too: what is missing is written when the call is finished
+                    log.exception("a call's report could not be written", call=arrival.call)
 
     async def recover(self) -> int:
-        """Finish the calls that a predecessor left, from their journals; return how many. Done before new ones."""
-        for arriving in self._line.leftovers():
-            await self._store.write(self._record, arriving)
-        left = await self._store.read(self._receiving)
-        for call in left:
-            await self._finish_logged(call)
-        return len(left)
+        """Finish the calls that a predecessor left, from their journals; return how many.
+
+        Those that cannot be finished yet are tried again by :meth:`run`.
+        """
+        left = {arriving.call for arriving in self._line.leftovers()}
+        ended = await self._store.read(self._concluded, left)
+        for call in ended:
+            self._line.forget(call)  # its end was written; the kill came before this
+        receiving = set(await self._store.read(self._receiving))
+        known = await self._store.read(self._known, left)
+        unfinished = receiving | (left - known)
+        for call in sorted(unfinished):
+            if not await self._finish_once(call):
+                self._unfinished.add(call)
+        return len(unfinished)
+
+    def _report(self, connection: sa.Connection, arrival: Arrival) -> None:
+        if isinstance(arrival, Arriving):
+            self._record(connection, arrival)
+        elif not isinstance(arrival, Arrived):
+            progress.note(connection, self._ids, _row(connection, arrival.call).id, arrival, self._clock())
 
     def _record(self, connection: sa.Connection, arriving: Arriving) -> None:
         """Write the ringing call's fax; harmless for a call that is recorded already."""
         if connection.execute(sa.select(fax.c.id).where(fax.c.line_call == arriving.call)).first():
             return
-        now = self._clock()
         faxes.create(
             connection,
             self._ids,
@@ -91,64 +120,114 @@ class Arrivals:
                 "direction": Direction.INBOUND.value,
                 "line_call": arriving.call,
                 "number": arriving.number,
-                "peer": arriving.caller,
+                "peer": _digits(arriving.caller),
                 "settings": self._policy.inbound_settings(arriving.number),
-                "created_at": now,
+                "created_at": self._clock(),
+                "lease_owner": self._owner,
             },
             reason=f"the line rings on {arriving.trunk}",
         )
 
-    def _progress(self, connection: sa.Connection, arrival: Any) -> None:
-        fax_id = connection.execute(sa.select(fax.c.id).where(fax.c.line_call == arrival.call)).scalar_one()
-        progress.note(connection, self._ids, fax_id, arrival, self._clock())
-
     def _receiving(self, connection: sa.Connection) -> list[str]:
-        query = sa.select(fax.c.line_call).where(fax.c.state == Inbound.RECEIVING.value).order_by(fax.c.id)
+        query = sa.select(fax.c.line_call).where(
+            fax.c.state == Inbound.RECEIVING.value, fax.c.lease_owner == self._owner
+        )
         return list(connection.execute(query).scalars())
 
-    async def _finish_logged(self, call: str) -> None:
+    def _concluded(self, connection: sa.Connection, calls: set[str]) -> set[str]:
+        """Return those of ``calls`` whose end is written, and whose journal is not the only place of a page."""
+        ended = sa.select(fax.c.line_call, document.c.report).outerjoin(document, document.c.id == fax.c.document_id)
+        rows = connection.execute(ended.where(fax.c.line_call.in_(calls), fax.c.state != Inbound.RECEIVING.value))
+        return {row.line_call for row in rows if not (row.report or {}).get("spoilt")}
+
+    def _known(self, connection: sa.Connection, calls: set[str]) -> set[str]:
+        return set(connection.execute(sa.select(fax.c.line_call).where(fax.c.line_call.in_(calls))).scalars())
+
+    async def _finish_patiently(self, call: str) -> None:
+        pause = self._pause
+        while not await self._finish_once(call):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _finish_once(self, call: str) -> bool:
+        """Finish a call; return whether it is done. Nothing is lost where it is not: the journal stays."""
         try:
             await self._finish(call)
-        except (RelayError, Broken):  # the journal stays: the next start tries again, nothing is lost
-            log.exception("a received fax could not be finished", call=call)
+        except Exception:  # one call's fault must not stop the others'
+            log.exception("a received fax could not be finished; trying again", call=call)
+            return False
+        return True
 
     async def _finish(self, call: str) -> None:
+        for arriving in self._line.leftovers():
+            if arriving.call == call:
+                await self._store.write(self._record, arriving)
         evidence = await self._line.evidence(call)
+        if not evidence.readable:
+            raise Unfinished("its journal cannot be read, or is still being written")
         result = of_evidence(evidence, call, simulated=self._line.name == "simulated")
-        try:
-            kept = await self._keep(evidence, await self._store.read(_row, call)) if evidence.pages else None
-        except Refused as refused:
-            log.warning("received pages could not be decoded", call=call, reason=refused.reason.value)
-            kept = None
-        fax_id = await self._store.write(self._conclude, call, result, kept)
-        self._line.forget(call)
-        log.info("fax received", fax=fax_id, pages=kept["pages"] if kept else 0, cause=result.cause.value)
+        kept: dict[str, Any] | None = None
+        spoilt: list[int] = []
+        if evidence.pages:
+            kept, spoilt = await self._keep(evidence, await self._store.read(_row, call))
+        fax_id = await self._store.write(self._conclude, call, result, kept, spoilt)
+        if not spoilt:
+            self._line.forget(call)  # otherwise it is the only place where those pages are
+        log.info(
+            "fax received", fax=fax_id, pages=kept["pages"] if kept else 0, cause=result.cause.value, spoilt=spoilt
+        )
 
-    async def _keep(self, evidence: Evidence, row: sa.Row[Any]) -> dict[str, Any]:
-        """Re-encode the pages and keep them as TIFF and PDF; return the document's columns."""
+    async def _keep(self, evidence: Evidence, row: sa.Row[Any]) -> tuple[dict[str, Any] | None, list[int]]:
+        """Re-encode the pages and keep them as TIFF and PDF.
+
+        Returns the document's columns, ``None`` where no page can be decoded, and the pages that cannot.
+        """
         strips = [FaxStrip(p.width, p.height, p.x_resolution, p.y_resolution, p.strip) for p in evidence.pages]
         with self._blobs.scratch(".tif") as tiff, self._blobs.scratch(".pdf") as pdf:
-            made = await self._converter.assemble(strips, tiff)
+            made, spoilt = await self._assembled(strips, tiff)
+            if made is None:
+                return None, spoilt
             title = f"Fax to {row.number} from {row.peer or 'an unknown number'}"
             await self._converter.to_pdf(tiff, pdf, title, created=_iso(row.created_at))
             tiff_blob = await asyncio.to_thread(self._blobs.adopt, tiff)
             pdf_blob = await asyncio.to_thread(self._blobs.adopt, pdf)
-        return {"blob": tiff_blob.name, "pdf": pdf_blob.name, "pages": len(made.pages), "size": tiff_blob.size}
+        return {"blob": tiff_blob.name, "pdf": pdf_blob.name, "pages": len(made.pages), "size": tiff_blob.size}, spoilt
 
-    def _conclude(self, connection: sa.Connection, call: str, result: CallResult, kept: dict[str, Any] | None) -> int:
+    async def _assembled(self, strips: list[FaxStrip], tiff: Path) -> tuple[FaxDocument | None, list[int]]:
+        """Make one document of the pages; one that cannot be decoded does not take the others with it."""
+        try:
+            return await self._converter.assemble(strips, tiff), []
+        except Refused as refused:
+            log.warning("a received page could not be decoded", reason=refused.reason.value)
+        good: list[FaxStrip] = []
+        spoilt: list[int] = []
+        for page, strip in enumerate(strips, 1):
+            try:
+                await self._converter.assemble([strip], tiff)
+            except Refused:
+                spoilt.append(page)
+            else:
+                good.append(strip)
+        return await self._converter.assemble(good, tiff) if good else None, spoilt
+
+    def _conclude(
+        self, connection: sa.Connection, call: str, result: CallResult, kept: dict[str, Any] | None, spoilt: list[int]
+    ) -> int:
         now = self._clock()
         row = _row(connection, call)
-        changes: dict[str, Any] = {
-            "pages_confirmed": kept["pages"] if kept else 0,
-            "remote_ident": result.remote_ident or row.remote_ident,
-        }
-        if kept is None:
-            after, reason = Inbound.UNDELIVERABLE, f"no page was received: {WORDS[result.cause]}"
-        else:
-            document_id = self._ids()
-            connection.execute(document.insert().values(id=document_id, rendering="received", created_at=now, **kept))
-            changes |= {"document_id": document_id, "pages": kept["pages"]}
-            after, reason = Inbound.RECEIVED, _told(result, kept["pages"])
+        pages = kept["pages"] if kept else 0
+        changes: dict[str, Any] = {"pages_confirmed": pages, "remote_ident": result.remote_ident or row.remote_ident}
+        if kept or spoilt:
+            changes |= {"document_id": self._ids(), "pages": pages}
+            columns = kept or {"refusal": "no page could be decoded"}
+            report = {"spoilt": spoilt} if spoilt else None
+            connection.execute(
+                document.insert().values(
+                    id=changes["document_id"], rendering="received", report=report, created_at=now, **columns
+                )
+            )
+        after = Inbound.RECEIVED if kept else Inbound.UNDELIVERABLE
+        reason = _told(result, pages, spoilt)
         faxes.move(
             connection,
             self._ids,
@@ -170,8 +249,18 @@ def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _told(result: CallResult, pages: int) -> str:
-    """Return the sentence of what came: a call that was cut says so."""
+def _digits(caller: str) -> str:
+    """Return what of a caller's number may be kept: the far side chose it."""
+    return re.sub(r"[^0-9+]", "", caller)[:16]
+
+
+def _told(result: CallResult, pages: int, spoilt: list[int]) -> str:
+    """Return the sentence of what came: a call that was cut says so, and so do pages that could not be decoded."""
+    if spoilt:
+        which = ", ".join(map(str, spoilt))
+        return f"{pages or 'no'} pages received; page {which} cannot be decoded and is kept as it came"
+    if not pages:
+        return f"no page was received: {WORDS[result.cause]}"
     count = f"{pages} page{'s' * (pages != 1)}"
     if result.cause is Cause.CONFIRMED:
         return f"{count} received"

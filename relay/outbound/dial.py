@@ -21,7 +21,7 @@ from converters import Converter, HeaderLine
 from relay import progress
 from relay.errors import LostClaim
 from relay.fax import Outbound
-from relay.outcome import RetryRule, of_evidence
+from relay.outcome import Decision, RetryRule, of_evidence
 from relay.store import queue
 from relay.store.engine import Store, Topic
 from relay.store.tables import attempt, document, fax
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+#: Pause before the database is tried again, in seconds.
+TROUBLE = 2.0
 #: The longest that a due fax can lie unseen, in seconds, beside the wake-ups by commits.
 POLL = 1.0
 
@@ -75,12 +77,22 @@ class Dialling:
             with self._store.waiter(Topic.DIAL) as woken:
                 while True:
                     woken.clear()
-                    claim = await self._store.write(self._claim)
+                    claim = await self._next()
                     if claim is not None:
                         group.create_task(self._call(claim), name=f"call {claim.attempt}")
                         continue
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(woken.wait(), self._poll)
+
+    async def _next(self) -> queue.CallClaim | None:
+        """Claim the next call, where the line is up to carry it: a call that cannot be made shall not spend a try."""
+        if await self._line.trouble() is not None:
+            return None
+        try:
+            return await self._store.write(self._claim)
+        except sa.exc.SQLAlchemyError:
+            log.exception("no call could be claimed; trying again")
+            return None
 
     def _claim(self, connection: sa.Connection) -> queue.CallClaim | None:
         trunks = dict.fromkeys(self._line.channels, RetryRule().delay.total_seconds())
@@ -93,7 +105,7 @@ class Dialling:
         renewal = asyncio.create_task(queue.keep_lease(self._store, fax, claim.fax, self._lease, self._clock))
         try:
             result = await self._made(claim, call)
-            decision = await self._conclusion.write(claim.fax.id, claim.attempt, result, fence=claim.fax.fence)
+            decision = await self._concluded(claim, result)
             bound.info("call ended", cause=result.cause.value, pages=result.pages_confirmed, after=decision.after.value)
         except LostClaim:
             bound.warning("call lost to recovery")
@@ -102,6 +114,15 @@ class Dialling:
         finally:
             renewal.cancel()
             del self._calls[claim.fax.id]
+
+    async def _concluded(self, claim: queue.CallClaim, result: CallResult) -> Decision:
+        """Write how the call ended, however long the database is in trouble: the journal keeps it meanwhile."""
+        while True:
+            try:
+                return await self._conclusion.write(claim.fax.id, claim.attempt, result, fence=claim.fax.fence)
+            except sa.exc.SQLAlchemyError:
+                log.exception("a call's end could not be written; trying again", fax=claim.fax.id)
+                await asyncio.sleep(TROUBLE)
 
     async def _made(self, claim: queue.CallClaim, call: str) -> CallResult:
         """Make the call and return how it ended; a fault on the way is ours, and the journal decides."""
@@ -159,13 +180,21 @@ class Dialling:
     async def _note(self, fax_id: int, events: asyncio.Queue[CallEvent | None]) -> None:
         """Write a call's events into the fax's history, in order."""
         while (happened := await events.get()) is not None:
-            await self._store.write(progress.note, self._ids, fax_id, happened, self._clock())
+            try:
+                await self._store.write(progress.note, self._ids, fax_id, happened, self._clock())
+            except sa.exc.SQLAlchemyError:
+                log.exception("an event of a call could not be written", fax=fax_id)
 
     async def _watch_cancels(self) -> None:
         with self._store.waiter(Topic.CANCEL) as woken:
             while True:
                 woken.clear()
-                for fax_id in await self._store.read(_to_cancel):
+                try:
+                    wanted = await self._store.read(_to_cancel)
+                except sa.exc.SQLAlchemyError:
+                    log.exception("the wishes to cancel could not be read; trying again")
+                    wanted = []
+                for fax_id in wanted:
                     if (call := self._calls.get(fax_id)) is not None:
                         await self._line.cancel(call)
                 with contextlib.suppress(TimeoutError):

@@ -72,9 +72,16 @@ class Preparing:
         with self._store.waiter(Topic.PREPARE) as woken:
             while True:
                 woken.clear()
-                if not await self.step():
+                if not await self._step_safely():
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(woken.wait(), self._poll)
+
+    async def _step_safely(self) -> bool:
+        try:
+            return await self.step()
+        except sa.exc.SQLAlchemyError:
+            log.exception("the database is in trouble; the document is made when its lease has run out")
+            return False
 
     async def step(self) -> bool:
         """Prepare one document; return whether there was one."""
@@ -118,7 +125,7 @@ class Preparing:
                 attempt=claim.row.attempts + 1,
                 exc_info=not isinstance(fault, Broken),
             )
-            await self._store.write(self._put_back, claim)
+            await self._store.write(self._put_back, claim, counts=not isinstance(fault, OSError))
         else:
             bound.info("document made", pages=len(made.pages), bytes=blob.size)
             await self._store.write(self._queue, claim, made, blob.name)
@@ -146,8 +153,10 @@ class Preparing:
         for fax_id in self._preparing(connection, claim):
             faxes.move(connection, self._ids, fax_id, Outbound.FAILED, at=self._clock(), reason=sentence)
 
-    def _put_back(self, connection: sa.Connection, claim: queue.Claim) -> None:
-        if claim.row.attempts + 1 >= TRIES:
+    def _put_back(self, connection: sa.Connection, claim: queue.Claim, *, counts: bool) -> None:
+        if not counts:
+            queue.keep(connection, document, claim, not_before=self._clock() + PAUSE, attempts=claim.row.attempts)
+        elif claim.row.attempts + 1 >= TRIES:
             self._give_up(connection, claim, "The document could not be converted. Please send it as a PDF.")
         else:
             queue.keep(connection, document, claim, not_before=self._clock() + PAUSE)

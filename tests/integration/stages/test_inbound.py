@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from converters import Broken
+from converters import Broken, FaxDocument, FaxStrip, Reason, Refused
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
 from relay.policy import PolicyHolder
@@ -59,7 +59,7 @@ class Desk:
         self.line = ScriptedLine()
         self.arrivals = Arrivals(
             self.store, self.blobs, converter or PlainConverter(), self.line,  # type: ignore[arg-type]  # a stand-in
-            PolicyHolder(folder / "policies"), IdSource(), Clock(),
+            PolicyHolder(folder / "policies"), IdSource(), Clock(), owner="node-test", pause=0.02,
         )  # fmt: skip
 
     @contextlib.asynccontextmanager
@@ -160,3 +160,48 @@ async def test_a_fault_of_ours_keeps_the_journal_for_the_next_start(tmp_path: Pa
     converter.assemble = real  # type: ignore[method-assign]  # mended
     assert await desk.arrivals.recover() == 1
     assert (await desk.ended()).state == "received"
+
+
+class Picky(PlainConverter):
+    """Cannot decode a page that says so."""
+
+    async def assemble(self, pages: Sequence[FaxStrip], output: Path) -> FaxDocument:
+        """Refuse the lot for one bad page, as the real one does."""
+        if any(page.strip == b"bad" for page in pages):
+            raise Refused(Reason.DAMAGED)
+        return await super().assemble(pages, output)
+
+
+async def test_one_page_that_cannot_be_decoded_does_not_take_the_others_with_it(tmp_path: Path) -> None:
+    """Lost otherwise: forty-nine pages that their sender saw confirmed, for the fiftieth."""
+    desk = Desk(tmp_path, Picky())
+    desk.line.proofs["in-1"] = proof(Cause.CONFIRMED, b"one", b"bad", b"three")
+    desk.line.left = [RINGS]
+    await desk.arrivals.recover()
+    row = await desk.ended()
+    assert (row.state, row.pages) == ("received", 2)
+    assert row.reason == "2 pages received; page 2 cannot be decoded and is kept as it came"
+    assert desk.line.forgotten == []
+    await desk.arrivals.recover()
+    assert desk.line.forgotten == []
+
+
+async def test_a_call_whose_journal_is_still_written_is_finished_later(desk: Desk) -> None:
+    """Lost otherwise: pages that were confirmed are given up because a worker took its time to die."""
+    desk.line.proofs["in-1"] = Evidence(
+        readable=False, complete=False, last_page_offered=True, pages_confirmed=0, result=None
+    )
+    desk.line.left = [RINGS]
+    await desk.arrivals.recover()
+    assert desk.line.forgotten == []
+    async with desk.running():
+        desk.line.proofs["in-1"] = proof(Cause.CONFIRMED, b"one")
+        assert (await desk.ended()).state == "received"
+
+
+async def test_a_callers_number_is_not_trusted(desk: Desk) -> None:
+    """Lost otherwise: one call with an odd number stops the service, now and at each start."""
+    desk.line.proofs["in-1"] = proof(Cause.CONFIRMED, b"one")
+    desk.line.left = [Arriving("in-1", "simulated", OURS, "+1 (202)\ud800 555-0123;ext=99999999999999")]
+    await desk.arrivals.recover()
+    assert (await desk.ended()).peer == "+120255501239999"
