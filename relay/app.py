@@ -102,7 +102,8 @@ class House:
 def open_house(settings: Settings) -> Iterator[House]:
     """Lock the data directory and open what lies in it; raises :class:`relay.errors.DataDirectoryBusy`."""
     with schema.lock(settings.data):
-        first_folder(settings.policy_folder)
+        if settings.policies is None:
+            first_folder(settings.policy_folder)
         blobs = LocalBlobs(settings.data / "blobs")
         blobs.sweep()
         store = Store(settings.database_url)

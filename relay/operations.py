@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from policies import Feature, check_recipient
+from converters import HEAD, Refused, detect
+from policies import Feature, RefusalKind, check_recipient
 from relay.errors import Refusal
 from relay.fax import Inbound, Outbound, terminal
 from relay.policy import recipient_settings, submission_settings
@@ -25,6 +26,7 @@ from relay.submission import File, Recipient, Submission, resubmit, submit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from policies import Number
     from relay.ids import IdSource
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
@@ -76,8 +78,12 @@ class Operations:
         Raises :class:`Refusal` naming what is wrong.
         """
         sending = self._sending_number(number)
-        recipients = tuple(self._recipient(written, sending.default_region) for written in to)
-        kept = [await asyncio.to_thread(self._keep, Path(name)) for name in files]
+        if len(to) > sending.limits.recipients:
+            raise Refusal(
+                550, "5.5.3", f"{len(to)} numbers; {sending.number} may send to {sending.limits.recipients} at once"
+            )
+        recipients = tuple(self._recipient(written, sending) for written in to)
+        kept = [await asyncio.to_thread(self._keep, Path(name), sending.limits.attachment_bytes) for name in files]
         asked = Submission(
             source="command",
             sender=sending.deliver_to[0] if sending.deliver_to else None,
@@ -140,7 +146,7 @@ class Operations:
             "outbox": {lane: {"due": due, "oldest_seconds": round(now - oldest, 1)} for lane, due, oldest in outbox},
         }
 
-    def _sending_number(self, number: str | None) -> Any:
+    def _sending_number(self, number: str | None) -> Number:
         senders = {
             key: entry for key, entry in self._policy.current.numbers.items() if Feature.MAIL_TO_FAX in entry.features
         }
@@ -154,17 +160,29 @@ class Operations:
             f"{number or 'no number'} is not a sending number of the policy; it has {', '.join(senders) or 'none'}",
         )
 
-    def _recipient(self, written: str, region: str | None) -> Recipient:
+    def _recipient(self, written: str, sending: Number) -> Recipient:
+        domains = self._policy.current.domains.values()
+        region = sending.default_region or next((domain.default_region for domain in domains), None)
         verdict = check_recipient(self._policy.current, written, region)
         if verdict.refusal is not None or verdict.dialled is None:
-            raise Refusal(550, "5.7.1", f"{written}: {verdict.refusal.sentence if verdict.refusal else 'not a number'}")
+            kind = verdict.refusal.kind if verdict.refusal else RefusalKind.BAD_NUMBER
+            told = verdict.refusal.sentence if verdict.refusal else "this is no number"
+            raise Refusal(kind.smtp_code, kind.enhanced_code, f"{written}: {told}")
         return Recipient(verdict.dialled, written, recipient_settings(verdict.override))
 
-    def _keep(self, path: Path) -> File:
+    def _keep(self, path: Path, largest: int) -> File:
+        """Keep a file of the administrator's own as a blob, once its first bytes say that it can be faxed."""
         try:
+            if path.stat().st_size > largest:
+                raise Refusal(
+                    552, "5.3.4", f"{path.name} has {path.stat().st_size:,} bytes; the policy takes {largest:,}"
+                )
             data = path.read_bytes()
+            detect(data[:HEAD], path.name)
         except OSError as fault:
             raise Refusal(550, "5.6.0", f"{path} cannot be read: {fault.strerror}") from fault
+        except Refused as refused:
+            raise Refusal(550, "5.6.1", refused.sentence) from refused
         blob = self._blobs.put(data)
         return File(path.name, "application/octet-stream", blob.size, blob.name)
 

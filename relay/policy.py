@@ -72,14 +72,14 @@ class PolicyHolder:
         }
 
 
-def first_folder(folder: Path) -> bool:
-    """Make the folder with the first example policy if there is none; return whether it was made."""
+def first_folder(folder: Path) -> None:
+    """Make the folder with the first example policy if there is none."""
     if folder.exists():
-        return False
+        return
     folder.mkdir(parents=True)
     example = importlib.resources.files("policies") / "examples" / "first.yaml"
     (folder / "first.yaml").write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
-    return True
+    log.info("first policy written", file=str(folder / "first.yaml"))
 
 
 def submission_settings(settings: Settings, number: Number, language: str) -> dict[str, Any]:

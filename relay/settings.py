@@ -12,9 +12,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from policies import Proof
+from policies import BadAddress, Proof, normalise_address
 from policies.document import read
 from relay.confine import MIB, Sandbox
 from relay.errors import SettingsError
@@ -87,6 +87,15 @@ class OutgoingMail(_Section):
     sender: str = Field("fax@fax.example.com", description="The From address of the relay's mail.")
     sender_name: str = Field("Fax relay", description="The name beside it.")
     smarthost: Smarthost | None = Field(None, description="The mail server that takes it; none: the Maildir below.")
+
+    @field_validator("sender")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        try:
+            return normalise_address(value)
+        except BadAddress as bad:
+            raise ValueError(f"this is no mail address ({bad}); write one such as fax@fax.example.com") from None
+
     maildir: Path | None = Field(None, description="A Maildir; default `DATA/mail` where there is no smarthost.")
 
 

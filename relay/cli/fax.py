@@ -92,21 +92,24 @@ def resend(context: click.Context, fax_id: int, *, as_json: bool) -> None:
 
 def _table(rows: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ID", "", "STATE", "NUMBER", "PEER", "PAGES", "CALLS", "CREATED", "REASON"):
-        table.add_column(column, no_wrap=column in {"ID", "STATE", "NUMBER", "PEER"})
+    for column in ("ID", "", "STATE", "PEER", "PAGES", "CALLS", "CREATED (UTC)"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("REASON", no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(
             row["id"],
             "→" if row["direction"] == "outbound" else "←",
             styled(row["state"]),
-            row["number"],
             row["peer"],
             f"{row['pages_confirmed']}/{row['pages'] if row['pages'] is not None else '?'}",
             str(row["attempts_made"]),
-            row["created_at"][:19].replace("T", " "),
+            row["created_at"][5:16].replace("T", " "),
             escape(row["reason"]),
         )
-    Console().print(table if rows else "no faxes yet")
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=400)  # nothing is cut for a program that reads lines
+    console.print(table if rows else "no faxes yet")
 
 
 def timeline(row: dict[str, Any]) -> None:
@@ -116,14 +119,17 @@ def timeline(row: dict[str, Any]) -> None:
     console.print(
         f"[bold]{row['id']}[/] {styled(row['state'])} {arrow} {row['peer']} ({row['number']}): {escape(row['reason'])}"
     )
+    if row["not_before"] is not None:
+        console.print(f"  next call: {row['not_before'][:19].replace('T', ' ')} UTC")
+    console.print(f"  {row['created_at'][:10]} (UTC)")
     for event in row["history"]:
         console.print(f"  {event['at'][11:23]}  {event_line(event, row['pages'])}")
     for one in row["attempts"]:
         result = one["result"] or {}
         codes = ", ".join(
-            f"{name} {result[f'{key}_code']} {escape(result[f'{key}_reason'])}"
+            " ".join(filter(None, (name, str(result[f"{key}_code"] or ""), escape(result[f"{key}_reason"]))))
             for name, key in (("SIP", "sip"), ("T.30", "t30"))
-            if result.get(f"{key}_code") is not None
+            if result.get(f"{key}_code") is not None or result.get(f"{key}_reason")
         )
         simulated = " [yellow]SIMULATED[/]" if result.get("simulated") else ""
         console.print(

@@ -20,10 +20,11 @@ from policies import (
     json_schema,
     load,
     normalise_address,
+    resolve_domain,
 )
 from relay.cli.session import REFUSED, json_option, settings_of, stop
 from relay.errors import Refusal
-from relay.intake.address import parse_address
+from relay.intake.address import FaxAddress, parse_address
 
 
 @click.group()
@@ -72,7 +73,7 @@ def explain_(
     """Say what would become of a mail: each rule that was looked at, the verdict, the SMTP reply."""
     found = _load(folder or settings_of(context).policy_folder)
     try:
-        addresses = [parse_address(one) for one in to]
+        addresses = [_fax_address(found, one) for one in to]
         facts = Facts(
             from_address=normalise_address(sender),
             recipients=tuple(address.number for address in addresses),
@@ -85,6 +86,14 @@ def explain_(
     decision = decide(found, facts)
     click.echo(_dump(decision) if as_json else explain(decision))
     context.exit(0 if decision.accepted else REFUSED)
+
+
+def _fax_address(found: Any, text: str) -> FaxAddress:
+    """Return a recipient at one of the policy's fax domains, as the SMTP server would take it."""
+    address = parse_address(text)
+    if resolve_domain(found, address.domain) is None:
+        raise ValueError(f"550 5.7.1 {address.domain} is not one of the policy's fax domains")
+    return address
 
 
 @policy.command()

@@ -7,9 +7,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from policies import PolicyErrors
-from relay.cli.session import REFUSED, config_option, settings_of, stop
+from relay.cli.session import REFUSED, config_option, database_fault, settings_of, stop
 from relay.errors import RelayError
 from relay.roles import EVERYTHING, Role
 from transport.seam import LineDown
@@ -38,6 +39,8 @@ def serve(context: click.Context, config: Path | None, roles: str | None) -> Non
     log.configure(settings.log)
     try:
         asyncio.run(run(settings, lambda addresses: _welcome(settings, addresses), _roles(roles)))
+    except SQLAlchemyError as error:
+        stop(f"database: {database_fault(error)}", REFUSED)
     except (RelayError, PolicyErrors, LineDown, OSError) as error:
         stop(str(error), REFUSED)
 
@@ -63,14 +66,21 @@ def _welcome(settings: Settings, addresses: Addresses) -> None:
         lines.append(
             "  line    SIMULATED telephone network: no call leaves this machine (docs/simulated.md lists its numbers)"
         )
-    if settings.mail.smarthost is None:
+    else:
+        lines.append("  line    none: faxes are taken and wait")
+    if settings.mail.smarthost is not None:
+        lines.append(f"  mail    outgoing mail goes to {settings.mail.smarthost.host}:{settings.mail.smarthost.port}")
+    else:
         lines.append(f"  mail    outgoing mail is kept in {settings.maildir}")
     if addresses.first is not None and addresses.smtp:
         host, port = addresses.smtp[0]
         sender, recipient = addresses.first
         lines += [
-            "Send the first fax:",
-            f"  swaks --server {host}:{port} --from {sender} --to {recipient} --attach @document.pdf",
+            "Send the first fax, a PDF that lies here as document.pdf:",
+            (
+                f"  swaks --server {host}:{port} --from {sender} --to {recipient} "
+                "--attach-type application/pdf --attach-name document.pdf --attach @document.pdf"
+            ),
         ]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from policies import PolicyErrors
 from relay import control
@@ -51,6 +52,10 @@ def ask(context: click.Context, operation: str, **arguments: Any) -> Any:
         return asyncio.run(_ask(settings, operation, arguments))
     except NotFound as error:
         stop(str(error), NOT_FOUND)
+    except NoData as error:
+        stop(str(error), NO_SERVICE)
+    except SQLAlchemyError as error:
+        stop(f"database: {database_fault(error)}", REFUSED)
     except DataDirectoryBusy as error:
         stop(f"{error} (it does not answer on its control socket)", NO_SERVICE)
     except (RelayError, PolicyErrors) as error:
@@ -60,10 +65,18 @@ def ask(context: click.Context, operation: str, **arguments: Any) -> Any:
 async def _ask(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
     with contextlib.suppress(ConnectionError):
         return await control.ask(settings.data / "control.sock", operation, **arguments)
+    if settings.database is None and not (settings.data / "faxrelay.db").exists():
+        raise NoData(
+            f"{settings.data} holds no relay's data and no service answers there; start `faxrelay serve`, "
+            "or name the right place by --config or FAXRELAY_DATA"
+        )
     from relay.app import offline  # noqa: PLC0415  only here: the service's imports cost half a second
 
     with offline(settings) as operations:
-        return await getattr(operations, operation)(**arguments)
+        answer = await getattr(operations, operation)(**arguments)
+    if operation in {"fax_send", "fax_resend"}:
+        click.echo("no service is running: it goes out when `faxrelay serve` starts", err=True)
+    return answer
 
 
 def show(value: Any, *, as_json: bool, table: Callable[[Any], None]) -> None:
@@ -72,6 +85,15 @@ def show(value: Any, *, as_json: bool, table: Callable[[Any], None]) -> None:
         click.echo(json.dumps(value, indent=2, ensure_ascii=False))
     else:
         table(value)
+
+
+class NoData(Exception):
+    """There is nothing to work on: no service, and no data directory."""
+
+
+def database_fault(error: SQLAlchemyError) -> str:
+    """Return what the database itself said, in one line."""
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def stop(sentence: str, code: int) -> NoReturn:

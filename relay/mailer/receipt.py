@@ -126,7 +126,7 @@ def receipt(record: Record, language: Language, zone: tzinfo) -> Receipt:
         fax_id=str(fax.id),
         times=_times(record, language, zone),
         pages_confirmed=str(fax.pages_confirmed),
-        pages=str(pages) if pages is not None else "?",
+        pages=str(pages) if pages is not None else "",
         attempts=tuple(_call(one, pages, language, zone) for one in record.attempts),
         total_line_time=writing.duration(talk) if talk else "",
         sha256=transmitted[-1].transmitted if transmitted else "",

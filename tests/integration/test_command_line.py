@@ -1,0 +1,114 @@
+"""The command line without a service: what it refuses, in which words, with which exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from relay.app import open_house
+from relay.cli import faxrelay
+from relay.settings import load
+from relay.store import queue
+
+DOCUMENTS = Path(__file__).parents[1] / "data" / "documents"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory that a service has used."""
+    with open_house(load(environment={"FAXRELAY_DATA": str(tmp_path / "data")})):
+        return tmp_path / "data"
+
+
+def run(data: Path, *arguments: str) -> Result:
+    """Run a command on a data directory."""
+    return CliRunner().invoke(faxrelay, arguments, env={"FAXRELAY_DATA": str(data)})
+
+
+def test_a_mistyped_data_directory_is_said_and_not_made(tmp_path: Path) -> None:
+    """Lost otherwise: a fax is 'accepted' into a folder from which nothing is ever sent."""
+    done = run(tmp_path / "typo", "fax", "list")
+    assert done.exit_code == 4
+    assert "holds no relay's data" in done.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_fax_that_waits_for_a_service_says_so(data: Path) -> None:
+    """Lost otherwise: an admin waits for a fax that nobody sends."""
+    done = run(data, "fax", "send", str(DOCUMENTS / "one-page.pdf"), "--to", "037654321")
+    assert done.exit_code == 0
+    assert "no service is running" in done.stderr
+    assert "+97237654321" in run(data, "fax", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"PK\x03\x04" + b"\0" * 40 + b"word/document.xml", "cannot be faxed. Please send it as a PDF."),
+        (b"", "is empty"),
+        (b"%PDF-1.4\n" + b"\0" * (11 * 1024 * 1024), "bytes; the policy takes 10,485,760"),
+    ],
+)
+def test_a_file_that_cannot_be_faxed_is_refused_at_once(data: Path, tmp_path: Path, content: bytes, told: str) -> None:
+    """Lost otherwise: 'accepted', and the refusal lands in somebody else's mailbox."""
+    (tmp_path / "offer.docx").write_bytes(content)
+    done = run(data, "fax", "send", str(tmp_path / "offer.docx"), "--to", "037654321")
+    assert done.exit_code == 1
+    assert told in done.stderr
+
+
+def test_bad_numbers_and_too_many_are_refused(data: Path) -> None:
+    """Lost otherwise: a typing error becomes a call."""
+    document = str(DOCUMENTS / "one-page.pdf")
+    assert "553 5.1.3" in run(data, "fax", "send", document, "--to", "12").stderr
+    many = [word for index in range(101) for word in ("--to", f"+1202555{index:04d}")]
+    assert "may send to 100 at once" in run(data, "fax", "send", document, *many).stderr
+
+
+def test_a_fax_whose_document_was_refused_cannot_be_sent_again(data: Path) -> None:
+    """Lost otherwise: the resend stays 'accepted' for ever."""
+    made = run(data, "fax", "send", str(DOCUMENTS / "one-page.pdf"), "--to", "037654321", "--json")
+    fax_id = json.loads(made.stdout)["faxes"][0]
+    with open_house(load(environment={"FAXRELAY_DATA": str(data)})) as house:
+        claim = house.store.write_now(queue.claim_document, queue.Lease("test"), house.clock())
+        assert claim is not None
+        columns = {"refusal": '"one-page.pdf" is protected by a password.'}
+        house.store.write_now(lambda c: queue.keep(c, queue.document, claim, **columns))
+    run(data, "fax", "cancel", fax_id)
+    done = run(data, "fax", "resend", fax_id)
+    assert done.exit_code == 1
+    assert "protected by a password" in done.stderr
+
+
+def test_explain_knows_the_fax_domains(data: Path) -> None:
+    """Lost otherwise: `policy explain` accepts what the server refuses."""
+    asked = ("policy", "explain", "--from", "alice@example.com", "--proof", "none", "--to")
+    assert run(data, *asked, "037654321@fax.example.com").exit_code == 0
+    foreign = run(data, *asked, "037654321@other.example")
+    assert foreign.exit_code == 1
+    assert "is not one of the policy's fax domains" in foreign.stderr
+
+
+def test_the_schema_is_json(data: Path) -> None:
+    """Lost otherwise: an editor cannot help with the policy files."""
+    assert json.loads(run(data, "policy", "schema").stdout)["type"] == "object"
+
+
+def test_a_sender_that_is_no_address_stops_the_start(tmp_path: Path) -> None:
+    """Lost otherwise: the service starts well and no receipt ever leaves."""
+    (tmp_path / "faxrelay.yaml").write_text("mail: {sender: nonsense}\n")
+    done = CliRunner().invoke(faxrelay, ["--config", str(tmp_path / "faxrelay.yaml"), "serve"])
+    assert done.exit_code == 1
+    assert "mail.sender" in done.stderr
+
+
+def test_a_database_that_cannot_be_reached_is_said_in_one_line(tmp_path: Path) -> None:
+    """Lost otherwise: a traceback of forty lines for a wrong port."""
+    (tmp_path / "faxrelay.yaml").write_text("database: postgresql+psycopg://nobody@127.0.0.1:1/none\n")
+    done = CliRunner().invoke(faxrelay, ["--config", str(tmp_path / "faxrelay.yaml"), "serve"])
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith("faxrelay: database: ")
+    assert "Traceback" not in done.stderr
