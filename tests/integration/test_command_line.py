@@ -12,6 +12,7 @@ from relay.app import open_house
 from relay.cli import faxrelay
 from relay.settings import load
 from relay.store import queue
+from relay.store.tables import document
 
 DOCUMENTS = Path(__file__).parents[1] / "data" / "documents"
 
@@ -62,10 +63,10 @@ def test_a_file_that_cannot_be_faxed_is_refused_at_once(data: Path, tmp_path: Pa
 
 def test_bad_numbers_and_too_many_are_refused(data: Path) -> None:
     """Lost otherwise: a typing error becomes a call."""
-    document = str(DOCUMENTS / "one-page.pdf")
-    assert "553 5.1.3" in run(data, "fax", "send", document, "--to", "12").stderr
+    page = str(DOCUMENTS / "one-page.pdf")
+    assert "553 5.1.3" in run(data, "fax", "send", page, "--to", "12").stderr
     many = [word for index in range(101) for word in ("--to", f"+1202555{index:04d}")]
-    assert "may send to 100 at once" in run(data, "fax", "send", document, *many).stderr
+    assert "may send to 100 at once" in run(data, "fax", "send", page, *many).stderr
 
 
 def test_a_fax_whose_document_was_refused_cannot_be_sent_again(data: Path) -> None:
@@ -76,7 +77,7 @@ def test_a_fax_whose_document_was_refused_cannot_be_sent_again(data: Path) -> No
         claim = house.store.write_now(queue.claim_document, queue.Lease("test"), house.clock())
         assert claim is not None
         columns = {"refusal": '"one-page.pdf" is protected by a password.'}
-        house.store.write_now(lambda c: queue.keep(c, queue.document, claim, **columns))
+        house.store.write_now(lambda c: queue.keep(c, document, claim, **columns))
     run(data, "fax", "cancel", fax_id)
     done = run(data, "fax", "resend", fax_id)
     assert done.exit_code == 1
