@@ -4,7 +4,7 @@
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN pip install --no-cache-dir "setuptools>=77" build \
+RUN pip install --no-cache-dir setuptools==84.2.1 build==1.6.1 \
     && python -m build --wheel --no-isolation --outdir /wheels
 
 FROM python:3.11-slim-bookworm
