@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
-import pytest
-
+from ..conftest import need
 from .service import OFFICE_B, Relay
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed; `make test` installs it")
 def test_blob_directory_and_journal_are_synced_before_each_250(tmp_path: Path) -> None:
     """Lost otherwise: a power failure after the 250 loses a fax that its sender believes is on its way."""
+    need("strace")
     relay, trace = Relay(tmp_path), tmp_path / "trace"
     watch = "trace=fsync,fdatasync,rename,renameat,renameat2,sendto,sendmsg,write"
     relay.start("strace", "-f", "-y", "-qq", "-s", "80", "--seccomp-bpf", "-e", watch, "-o", str(trace))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import smtplib
 import subprocess
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ..conftest import need
 from .service import DOCUMENTS, OFFICE_A, OFFICE_B, Relay
 
 TO_B = f"{OFFICE_B}@fax.example.com"
@@ -119,9 +119,9 @@ def test_a_second_service_on_the_same_data_is_refused(relay: Relay) -> None:
     assert "another faxrelay service uses" in done.stderr
 
 
-@pytest.mark.skipif(shutil.which("swaks") is None, reason="swaks is not installed; `make test` installs it")
 def test_the_swaks_line_of_the_welcome_works(tmp_path: Path) -> None:
     """Lost otherwise: a newcomer's first command fails."""
+    need("swaks")
     relay = Relay(tmp_path)
     relay.start()
     welcome = (tmp_path / "log").read_text()

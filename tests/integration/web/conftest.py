@@ -9,7 +9,7 @@ import pytest
 from relay.ids import IdSource
 from relay.store.engine import Store
 
-from ..mailer.desk import Desk  # noqa: TID252  the tests are no package that has a name of its own
+from ..mailer.desk import Desk
 
 
 @pytest.fixture

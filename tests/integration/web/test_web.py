@@ -23,7 +23,7 @@ from relay.web.links import Action, Links
 from relay.web.server import serve
 from transport.seam import Cause
 
-from ..mailer.desk import NOW, OFFICE_A, OFFICE_B, Desk, confirmed, ended  # noqa: TID252  the tests have no name of their own
+from ..mailer.desk import NOW, OFFICE_A, OFFICE_B, Desk, confirmed, ended
 
 if TYPE_CHECKING:
     from relay.store.engine import Store
