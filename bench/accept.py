@@ -143,7 +143,7 @@ def rows(counts: dict[int, int], rounds: int) -> list[Row]:
                     file.write(mail(size))
                     file.flush()
                     for address in (ours, theirs):
-                        rate(address, Path(file.name), SESSIONS)
+                        rate(address, Path(file.name), count)  # warm: Postfix starts its processes as they are needed
                     pairs = [
                         (rate(ours, Path(file.name), count), rate(theirs, Path(file.name), count))
                         for _ in range(rounds)
