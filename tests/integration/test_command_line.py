@@ -113,3 +113,21 @@ def test_a_database_that_cannot_be_reached_is_said_in_one_line(tmp_path: Path) -
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1].startswith("faxrelay: database: ")
     assert "Traceback" not in done.stderr
+
+
+def test_the_documented_json_is_what_the_commands_print(data: Path) -> None:
+    """Lost otherwise: a program that reads `--json` breaks at an upgrade, or trusts a key that does not exist."""
+    page = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+
+    def documented(section: str) -> set[str]:
+        rows = [
+            line for line in page.split(f"## `{section}")[1].split("\n## ")[0].splitlines() if line.startswith("| `")
+        ]
+        return {key.strip(" `") for row in rows for key in row.split("|")[1].split(",")}
+
+    run(data, "fax", "send", str(DOCUMENTS / "one-page.pdf"), "--to", "037654321")
+    (listed,) = json.loads(run(data, "fax", "list", "--json").stdout)
+    shown = json.loads(run(data, "fax", "show", listed["id"], "--json").stdout)
+    assert set(listed) == documented("faxrelay fax list --json")
+    assert set(shown) == set(listed) | documented("faxrelay fax show ID --json")
+    assert {"seq", "at", "kind", "before", "after", "reason", "detail"} == set(shown["history"][0])
