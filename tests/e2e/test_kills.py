@@ -21,5 +21,5 @@ def test_twenty_kills_lose_nothing_and_send_nothing_twice(tmp_path: Path) -> Non
     finally:
         campaign.close()
     assert verdict.faults == []
-    assert verdict.mails >= 20
-    assert verdict.states["sent"] > 0
+    assert verdict.kills.total() == 20
+    assert verdict.states["sent"] > 0  # how many mails there is time for is the machine's affair
