@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.table import Row, line
 from relay.line import LineSettings, start
 from transport.client import ProcessLine
-from transport.seam import CallRequest, Cause, NumberTable, T38Mode
+from transport.seam import CallRequest, Cause, LineTable, T38Mode
 
 OURS, THEIRS = "+97231234567", "+97237654321"
 DOCUMENT = Path(__file__).resolve().parents[1] / "tests" / "data" / "faxes" / "three-pages.tif"
@@ -64,7 +64,7 @@ async def measure(mode: T38Mode, *, real_time: bool) -> tuple[float, float]:
             return process
 
         line = ProcessLine("simulated", {"simulated": 2 * TOGETHER}, Path(folder), begin, simulated=True)
-        await line.publish(NumberTable(frozenset({OURS, THEIRS})))
+        await line.publish(LineTable(frozenset({OURS, THEIRS})))
         await line.start()
 
         async def call(name: str) -> float:

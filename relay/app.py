@@ -57,7 +57,7 @@ from relay.web.health import Check
 from relay.web.links import Action, Links
 from relay.web.server import serve as serve_http
 from transport.client import ProcessLine
-from transport.seam import NumberTable
+from transport.seam import LineTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -218,8 +218,8 @@ class Service:
         await recover(house.store, line, conclusion, self._lease.owner)
         self._run(watch_lost(house.store, conclusion, self._lease.owner, house.clock))
         await arrivals.recover()
-        await line.publish(NumberTable(house.policy.answered_numbers()))
-        house.policy.on_change.append(lambda: line.publish(NumberTable(house.policy.answered_numbers())))
+        await line.publish(LineTable(house.policy.answered_numbers()))
+        house.policy.on_change.append(lambda: line.publish(LineTable(house.policy.answered_numbers())))
         self._checks.append(Check("line", line.trouble))
         self._run(arrivals.run())
         self._run(dialling.run())

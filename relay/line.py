@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from relay.confine import Confinement, Sandbox
-from transport.calls import Premises
+from transport.calls import RINGING, Premises
 from transport.line import LineProcess
 from transport.link import Link
-from transport.simulated.trunk import SimulatedTrunk, UnknownBehaviour
+from transport.simulated.network import SimulatedNetwork, UnknownBehaviour
 from transport.spandsp import LibraryMissing, library
 from transport.workers import Workers
 
@@ -33,6 +33,7 @@ class LineSettings:
     name: str
     channels: int
     journals: str
+    ring_seconds: float = RINGING
     sandbox: str = Sandbox.BUBBLEWRAP.value
     real_time: bool = False
     exchange: str | None = None
@@ -60,15 +61,17 @@ async def _serve(descriptor: int, settings: LineSettings) -> None:
     exchange = Path(settings.exchange) if settings.exchange is not None else None
     try:
         library()
-        trunk = SimulatedTrunk(exchange, settings.behaviours, real_time=settings.real_time)
+        network = SimulatedNetwork(
+            exchange, settings.behaviours, real_time=settings.real_time, channels=settings.channels
+        )
     except (LibraryMissing, UnknownBehaviour) as fault:
         link.post({"say": "broken", "reason": str(fault)})
         link.close()
         return
     confinement = Confinement(Sandbox(settings.sandbox), ["transport.worker"])
-    premises = Premises(trunk, Workers(confinement), Path(settings.journals))
+    premises = Premises(network, Workers(confinement), Path(settings.journals), settings.ring_seconds)
     try:
-        await LineProcess(link, premises, settings.name, settings.channels).run(trunk.up)
+        await LineProcess(link, premises).run(network.up)
     finally:
         await confinement.close()
 

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from converters import FaxDocument, FaxStrip, HeaderLine, PageReport, Refused, Rendering, Source
 from transport.seam import (
@@ -22,8 +22,8 @@ from transport.seam import (
     Cause,
     Evidence,
     LineDown,
+    LineTable,
     Negotiated,
-    NumberTable,
     PageConfirmed,
     Ringing,
 )
@@ -52,7 +52,8 @@ class ScriptedLine:
         self.incoming: asyncio.Queue[Arrival] = asyncio.Queue()
         self.left: list[Arriving] = []
         self.proofs: dict[str, Evidence] = {}
-        self.table = NumberTable()
+        self.table = LineTable()
+        self.answers: dict[tuple[str, str], dict[str, Any]] = {}
         self._script = script or {}
         self._calls: defaultdict[str, int] = defaultdict(int)
         self._hang_up: dict[str, asyncio.Event] = {}
@@ -67,7 +68,11 @@ class ScriptedLine:
         """Return nothing: it is always up."""
         return None
 
-    async def publish(self, table: NumberTable) -> None:
+    async def ask(self, question: str, name: str = "") -> dict[str, Any]:
+        """Answer with what a test has put into :attr:`answers`."""
+        return self.answers.get((question, name), {})
+
+    async def publish(self, table: LineTable) -> None:
         """Keep the table for the test to look at."""
         self.table = table
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import re
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from transport import journal
+from transport.accounts import DEVICE
 from transport.line import INBOUND
 from transport.link import Link
 from transport.messages import decode, decode_event, encode
@@ -29,28 +31,32 @@ from transport.seam import (
     Cause,
     Evidence,
     LineDown,
+    LineTable,
     Negotiated,
-    NumberTable,
     PageConfirmed,
     Ringing,
     T38Started,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+Item = TypeVar("Item")
+
 _CALL = re.compile(r"[A-Za-z0-9-]{1,64}")
 _CALL_EVENTS = (Ringing, Answered, T38Started, Negotiated, PageConfirmed)
-_ARRIVALS = (Arriving, Negotiated, PageConfirmed)
+_ARRIVALS = (Arriving, T38Started, Negotiated, PageConfirmed)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between two starts
 _START = 20.0  # seconds until the line must be up
 _END = 10.0  # and until it must have hung up and ended
 _WRITERS_END = 30.0  # and until the last writer of a journal must have died
 _BATCH = 4000  # numbers of one message
-_NO_TABLE = NumberTable()
+_ACCOUNTS = 100  # trunks or devices of one message
+_ANSWER = 60.0  # and until it must have answered a question
+_NO_TABLE = LineTable()
 
 
 class ProcessLine:
@@ -80,6 +86,8 @@ class ProcessLine:
         self._arriving: set[str] = set()
         self._unforgotten: set[str] = set()
         self._arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
     @property
     def name(self) -> str:
@@ -88,8 +96,10 @@ class ProcessLine:
 
     @property
     def channels(self) -> Mapping[str, int]:
-        """How many calls each trunk carries at once."""
-        return self._channels
+        """How many calls each trunk and each device carries at once."""
+        trunks = {trunk.name: trunk.channels for trunk in self._table.trunks}
+        devices = {f"{DEVICE}{device.name}": device.channels for device in self._table.devices if device.inbound}
+        return {**self._channels, **trunks, **devices}
 
     async def trouble(self) -> str | None:
         """Return what keeps the line from carrying calls, in words; ``None`` when it is up."""
@@ -115,7 +125,7 @@ class ProcessLine:
                 await self._keeper
             self._keeper = None
 
-    async def publish(self, table: NumberTable) -> None:
+    async def publish(self, table: LineTable) -> None:
         """Replace the table of numbers that the line answers; a line that starts again gets it, too."""
         self._table = table
         if self._link is not None:
@@ -141,6 +151,21 @@ class ProcessLine:
         """Hang up a call; its :meth:`send` returns what had been confirmed by then."""
         if self._link is not None:
             self._link.post({"do": "cancel", "call": call})
+
+    async def ask(self, question: str, name: str = "") -> dict[str, Any]:
+        """Ask the line's network; raises :class:`LineDown`."""
+        await self._wait_up()
+        if self._link is None:
+            raise LineDown(f"the line {self._name} is down")
+        number = next(self._numbers)
+        self._asked[number] = asyncio.get_running_loop().create_future()
+        try:
+            self._link.post({"do": "ask", "number": number, "question": question, "name": name})
+            return await asyncio.wait_for(self._asked[number], _ANSWER)
+        except TimeoutError:
+            raise LineDown(f"the line {self._name} does not answer") from None
+        finally:
+            del self._asked[number]
 
     async def arrivals(self) -> AsyncIterator[Arrival]:
         """Yield what comes in. One reader."""
@@ -169,7 +194,8 @@ class ProcessLine:
         for path in sorted(self._journals.glob(f"{INBOUND}*.journal")):
             fields = journal.opened(path)
             if fields is not None and _CALL.fullmatch(path.stem):
-                found.append(Arriving(path.stem, str(fields["trunk"]), str(fields["number"]), str(fields["caller"])))
+                words = [str(fields.get(name, "")) for name in ("trunk", "number", "caller", "device")]
+                found.append(Arriving(path.stem, *words))
         return found
 
     def forget(self, call: str) -> None:
@@ -226,14 +252,18 @@ class ProcessLine:
         self._settled.set()
 
     def _publish(self, link: Link) -> None:
-        numbers = sorted(self._table.numbers)
-        for at in range(0, max(len(numbers), 1), _BATCH):
-            batch = numbers[at : at + _BATCH]
-            limits = {
-                number: limit for number in batch if (limit := self._table.inbound_channels.get(number)) is not None
-            }
-            last = at + _BATCH >= len(numbers)
-            link.post({"do": "publish", "numbers": batch, "inbound_channels": limits, "first": at == 0, "last": last})
+        """Push the table in pieces that a message can hold: the numbers first, then the accounts."""
+        table = self._table
+        pieces: list[dict[str, Any]] = []
+        for numbers in _cut(sorted(table.numbers), _BATCH):
+            limits = {number: limit for number in numbers if (limit := table.inbound_channels.get(number)) is not None}
+            pieces.append({"numbers": numbers, "inbound_channels": limits})
+        pieces += [{"trunks": [encode(account) for account in piece]} for piece in _cut(table.trunks, _ACCOUNTS)]
+        pieces += [{"devices": [encode(account) for account in piece]} for piece in _cut(table.devices, _ACCOUNTS)]
+        nothing: dict[str, Any] = {"numbers": [], "inbound_channels": {}, "trunks": [], "devices": []}
+        for at, piece in enumerate(pieces or [{}]):
+            place = {"first": at == 0, "last": at >= len(pieces) - 1}
+            link.post({"do": "publish", **nothing, **piece, **place})
 
     def _heard(self, message: dict[str, Any]) -> None:
         match message["say"]:
@@ -241,6 +271,20 @@ class ProcessLine:
                 self._settle("")
             case "broken":
                 self._settle(message["reason"])
+            case "answer":
+                if (asked := self._asked.get(message["number"])) is not None and not asked.done():
+                    asked.set_result(message["answer"])
+            case "arrival":
+                self._arrived(decode_event(_ARRIVALS, message))
+            case "arrived":
+                self._arrived(
+                    Arrived(message["call"], decode(CallResult, message["result"]), self.journal(message["call"]))
+                )
+            case _:
+                self._heard_of_a_call(message)
+
+    def _heard_of_a_call(self, message: dict[str, Any]) -> None:
+        match message["say"]:
             case "event":
                 happened = decode_event(_CALL_EVENTS, message)
                 if (waiting := self._sending.get(happened.call)) is not None:
@@ -251,12 +295,6 @@ class ProcessLine:
                     waiting[0].set_result(result)
             case "lost":
                 self._lost(message["call"])
-            case "arrival":
-                self._arrived(decode_event(_ARRIVALS, message))
-            case "arrived":
-                self._arrived(
-                    Arrived(message["call"], decode(CallResult, message["result"]), self.journal(message["call"]))
-                )
 
     def _arrived(self, arrival: Arrival) -> None:
         if isinstance(arrival, Arriving):
@@ -276,6 +314,9 @@ class ProcessLine:
 
     def _bury(self) -> None:
         """Tell everybody who waits that the line died."""
+        for asked in self._asked.values():
+            if not asked.done():
+                asked.set_exception(LineDown(f"the line {self._name} died"))
         for call in list(self._sending):
             self._lost(call)
         for arriving in self.leftovers():
@@ -293,3 +334,7 @@ async def _end(process: asyncio.subprocess.Process) -> int:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         return await process.wait()
+
+
+def _cut(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    return [items[at : at + size] for at in range(0, len(items), size)]

@@ -16,16 +16,18 @@ then everything may have happened. A missing or empty file means that the call w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
+import time
 import zlib
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from transport.messages import BadMessage, decode, encode
-from transport.seam import CallResult, Evidence, ReceivedPage
+from transport.seam import CallResult, Evidence, ReceivedPage, TraceEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 #: No page's strip and no record is longer (bytes).
 MAX_PAYLOAD = 16 * 1024 * 1024
+#: Notes that one process writes of one call, and characters of a note.
+MAX_NOTES = 600
+MAX_NOTE = 200
 _POLL = 0.02  # seconds between two tries for the lock
 
 
@@ -45,6 +50,7 @@ class Kind(Enum):
     NEGOTIATED = "negotiated"
     LAST_PAGE_OFFERED = "last_page_offered"
     PAGE_CONFIRMED = "page_confirmed"
+    NOTE = "note"  # of the trace: for people, never evidence
     ENDED = "ended"
 
 
@@ -68,6 +74,7 @@ class Journal:
     def __init__(self, descriptor: int) -> None:
         """Take over a descriptor that another process opened; its lock comes with it."""
         self._descriptor = descriptor
+        self._notes = 0
 
     @classmethod
     def create(cls, path: Path, opened: dict[str, Any]) -> Journal:
@@ -76,7 +83,7 @@ class Journal:
         journal = cls(descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            journal.append(Kind.OPENED, opened)
+            journal.append(Kind.OPENED, {**opened, "at": time.time(), "clock": time.monotonic()})
             folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
@@ -93,10 +100,22 @@ class Journal:
 
     def append(self, kind: Kind, fields: dict[str, Any] | None = None, payload: bytes = b"") -> None:
         """Write one record; when this returns it is on disk. Raises :class:`OSError` if it may not be."""
-        whole = memoryview(_record(kind, fields or {}, payload))
-        while whole:
-            whole = whole[os.write(self._descriptor, whole) :]
+        self._write(_record(kind, fields or {}, payload))
         os.fdatasync(self._descriptor)
+
+    def note(self, arrow: str, layer: str, text: str) -> None:
+        """Write a line of the trace (:class:`.seam.TraceEntry`), without a sync: losing it changes nothing.
+
+        Text from outside is made printable; more than :data:`MAX_NOTES` are not kept, nor is one that finds no room.
+        """
+        self._notes += 1
+        if self._notes > MAX_NOTES:
+            return
+        if self._notes == MAX_NOTES:
+            arrow, text = "-", "there was more than is kept"
+        fields = {"clock": time.monotonic(), "arrow": arrow, "layer": layer, "text": printable_line(text)}
+        with contextlib.suppress(OSError):
+            self._write(_record(Kind.NOTE, fields, b""))
 
     def heal(self) -> Evidence:
         """Cut off the torn record of a writer that died, so that more can be appended; return what is left.
@@ -115,6 +134,11 @@ class Journal:
     def end(self, result: CallResult) -> None:
         """Write how the call ended."""
         self.append(Kind.ENDED, encode(result))
+
+    def _write(self, record: bytes) -> None:
+        whole = memoryview(record)
+        while whole:
+            whole = whole[os.write(self._descriptor, whole) :]
 
     def close(self) -> None:
         """Give the descriptor back; the lock goes with the last one."""
@@ -146,9 +170,15 @@ def evidence(data: bytes) -> Evidence:
     offered, confirmed = False, 0
     result: CallResult | None = None
     pages: list[ReceivedPage] = []
+    trace: list[TraceEntry] = []
+    opened_at = 0.0
     try:
         for record in records(data):
             match record.kind:
+                case Kind.OPENED:
+                    opened_at = record.fields.get("clock", 0.0)
+                case Kind.NOTE:
+                    trace.append(_noted(record.fields, opened_at))
                 case Kind.LAST_PAGE_OFFERED:
                     offered = True
                 case Kind.PAGE_CONFIRMED:
@@ -165,6 +195,7 @@ def evidence(data: bytes) -> Evidence:
             pages_confirmed=confirmed,
             result=None,
             pages=tuple(pages),
+            trace=tuple(trace),
         )
     return Evidence(
         readable=True,
@@ -173,6 +204,7 @@ def evidence(data: bytes) -> Evidence:
         pages_confirmed=confirmed,
         result=result,
         pages=tuple(pages),
+        trace=tuple(trace),
     )
 
 
@@ -202,6 +234,15 @@ async def wait_released(path: Path, timeout: float) -> bool:  # noqa: ASYNC109  
     return True
 
 
+def printable_line(text: str) -> str:
+    r"""Return text from outside as one line of printable ASCII, cut to :data:`MAX_NOTE` characters.
+
+    >>> printable_line("BYE\r\nInjected: \x1b[2J")
+    'BYE??Injected: ?[2J'
+    """
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in text[:MAX_NOTE])
+
+
 def page_fields(page: ReceivedPage) -> dict[str, Any]:
     """Return the fields of a received page's record; its strip is the payload."""
     return encode(_PageFields(page.page, page.width, page.height, page.x_resolution, page.y_resolution))
@@ -226,6 +267,11 @@ def _head(line: bytes) -> tuple[Kind, int, int, dict[str, Any]]:
         return Kind(fields.pop("kind")), int(payload_crc, 16), int(length), fields
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as fault:
         raise Damaged(f"the journal's record {line[:40]!r} has no meaning") from fault
+
+
+def _noted(fields: dict[str, Any], opened_at: float) -> TraceEntry:
+    seconds = round(max(fields.pop("clock", 0.0) - opened_at, 0.0), 3)
+    return decode(TraceEntry, {"at": seconds, **fields})
 
 
 def _page(record: Record) -> ReceivedPage:

@@ -1,11 +1,13 @@
 """The line process: one loop between main's orders, the trunk's calls and the media workers.
 
-It never asks main for anything: main publishes the table of numbers, and calls are decided here. When main's link
-ends, every call is hung up and the process ends; the journals tell the next main what had come of them. Messages,
-main to line::
+It never asks main for anything: main publishes the table of numbers, trunks and devices, and calls are decided here.
+When main's link ends, every call is hung up and the process ends; the journals tell the next main what had come of
+them. Messages, main to line::
 
-    {"do": "publish", "numbers": [...], "inbound_channels": {...}, "first": bool, "last": bool}
+    {"do": "publish", "numbers": [...], "inbound_channels": {...}, "trunks": [...], "devices": [...], "first": bool,
+     "last": bool}
     {"do": "call", "request": {...}}            {"do": "cancel", "call": ...}
+    {"do": "ask", "number": ..., "question": ..., "name": ...}
 
 and line to main::
 
@@ -14,29 +16,33 @@ and line to main::
     {"say": "event", ...}                       an event of an outbound call (:func:`.messages.encode_event`)
     {"say": "result", "result": {...}}          its end
     {"say": "lost", "call": ...}                a fault of ours ended it: its journal has the truth
-    {"say": "arrival", ...}                     Arriving, Negotiated, PageConfirmed
+    {"say": "arrival", ...}                     Arriving, T38Started, Negotiated, PageConfirmed
     {"say": "arrived", "call": ..., "result": {...}}
+    {"say": "answer", "number": ..., "answer": {...}}
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 import uuid
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from transport import calls
+from transport.accounts import DeviceAccount, TrunkAccount
 from transport.messages import decode, encode, encode_event
-from transport.seam import Arrived, CallRequest, CallResult, Cause
+from transport.proven import Proven
+from transport.seam import Arrived, CallRequest, CallResult, Cause, LineTable
 from transport.workers import CannotStart
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
     from transport.link import Link
+    from transport.network import Incoming
     from transport.seam import Arrival, CallEvent
-    from transport.trunk import Incoming
 
 #: Inbound calls are named so, in journals and everywhere.
 INBOUND = "in-"
@@ -45,27 +51,28 @@ _UNKNOWN = (404, "Not Found")
 
 
 class LineProcess:
-    """The loop of one line process. ``name`` is the trunk's, ``channels`` how many calls it takes in at once."""
+    """The loop of one line process."""
 
-    def __init__(self, main: Link, premises: calls.Premises, name: str, channels: int) -> None:
+    def __init__(self, main: Link, premises: calls.Premises) -> None:
         self._main = main
         self._premises = premises
-        self._name = name
-        self._channels = channels
-        self._numbers: set[str] = set()
-        self._inbound_channels: dict[str, int] = {}
+        self._coming: list[dict[str, Any]] = []
+        self._table = LineTable()
         self._inbound: Counter[str] = Counter()
+        self._busy: Counter[str] = Counter()
+        self._proven = Proven()
+        self._questions: set[asyncio.Task[None]] = set()
         self._calls: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
 
     async def run(self, up: asyncio.Event) -> None:
         """Serve main until its link ends. ``up`` is set when the trunk is."""
-        trunk = asyncio.create_task(self._premises.trunk.run(self._incoming), name="trunk")
+        trunk = asyncio.create_task(self._premises.network.run(self._incoming), name="trunk")
         ready = asyncio.create_task(self._say_ready(up), name="ready")
         try:
             while (received := await self._main.receive()) is not None:
                 self._obey(received[0])
         finally:
-            tasks = [trunk, ready, *(task for task, _ in self._calls.values())]
+            tasks = [trunk, ready, *(task for task, _ in self._calls.values()), *self._questions]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -84,18 +91,26 @@ class LineProcess:
         match message["do"]:
             case "publish":
                 if message["first"]:
-                    self._numbers.clear()
-                    self._inbound_channels.clear()
-                self._numbers.update(message["numbers"])
-                self._inbound_channels.update(message["inbound_channels"])
+                    self._coming.clear()
+                self._coming.append(message)
                 if message["last"]:
-                    self._premises.trunk.publish(sorted(self._numbers))
+                    self._table = _table(self._coming)
+                    self._coming.clear()
+                    self._premises.network.publish(self._table)
             case "call":
                 request = decode(CallRequest, message["request"])
                 self._start(request.call, lambda cancelled: self._send(request, cancelled))
             case "cancel":
                 if (known := self._calls.get(message["call"])) is not None:
                     known[1].set()
+            case "ask":
+                task = asyncio.create_task(self._answer(message))
+                self._questions.add(task)
+                task.add_done_callback(self._questions.discard)
+
+    async def _answer(self, message: dict[str, Any]) -> None:
+        answer = await self._premises.network.ask(message["question"], message["name"])
+        self._main.post({"say": "answer", "number": message["number"], "answer": answer})
 
     def _start(self, call: str, work: Any) -> None:
         cancelled = asyncio.Event()
@@ -115,27 +130,36 @@ class LineProcess:
         def report(happened: CallEvent) -> None:
             self._main.post({"say": "event", **encode_event(happened)})
 
-        if request.trunk == self._name:
-            result = await calls.send(self._premises, request, report, cancelled)
+        trunk, number = request.trunk, request.destination
+        capacity = self._premises.network.trunks().get(trunk)
+        if capacity is None:
+            result = self._not_carried(request, f"there is no trunk {trunk}")
+        elif self._busy[trunk] >= capacity:
+            result = self._not_carried(request, f"all {capacity} channels of {trunk} are in use")
         else:
-            result = CallResult(
-                request.call, Cause.TRUNK_DOWN, 0, last_page_offered=False, simulated=self._premises.trunk.simulated,
-                sip_reason=f"there is no trunk {request.trunk}",
-            )  # fmt: skip
+            alone = self._proven.alone(trunk, number, inbound=False)
+            with self._channel(trunk):
+                result = await calls.send(self._premises, request, report, cancelled, alone=alone)
+            self._learn(trunk, number, result)
         self._main.post({"say": "result", "result": encode(result)})
 
+    def _not_carried(self, request: CallRequest, reason: str) -> CallResult:
+        simulated = self._premises.network.simulated
+        return CallResult(
+            request.call, Cause.TRUNK_DOWN, 0, last_page_offered=False, simulated=simulated, sip_reason=reason
+        )
+
     def _incoming(self, incoming: Incoming) -> None:
-        """Answer a ringing number, if it is ours and has a free channel."""
-        number = incoming.number
-        if number not in self._numbers:
+        """Answer a ringing number, if it is ours (or a device of ours calls) and has a free channel."""
+        number, trunk = incoming.number, incoming.trunk
+        capacity = self._premises.network.trunks().get(trunk, 0)
+        if number not in self._table.numbers and not incoming.device:
             incoming.leg.refuse(*_UNKNOWN)
         elif (
-            self._inbound[number] >= self._inbound_channels.get(number, self._channels)
-            or self._inbound.total() >= self._channels
+            self._inbound[number] >= self._table.inbound_channels.get(number, capacity) or self._busy[trunk] >= capacity
         ):
             incoming.leg.refuse(*_BUSY)
         else:
-            self._inbound[number] += 1
             call = f"{INBOUND}{uuid.uuid4().hex}"
             self._start(call, lambda cancelled: self._receive(incoming, call, cancelled))
 
@@ -146,7 +170,35 @@ class LineProcess:
             else:
                 self._main.post({"say": "arrival", **encode_event(happened)})
 
+        trunk, caller = incoming.trunk, incoming.caller
+        alone = not incoming.device and self._proven.alone(trunk, caller, inbound=True)
+        self._inbound[incoming.number] += 1
         try:
-            await calls.receive(self._premises, incoming, call, self._name, report, cancelled)
+            with self._channel(trunk):
+                result = await calls.receive(self._premises, incoming, call, report, cancelled, alone=alone)
         finally:
             self._inbound[incoming.number] -= 1
+        if result is not None:
+            self._learn(trunk, caller, result)
+
+    @contextlib.contextmanager
+    def _channel(self, trunk: str) -> Iterator[None]:
+        self._busy[trunk] += 1
+        try:
+            yield
+        finally:
+            self._busy[trunk] -= 1
+
+    def _learn(self, trunk: str, number: str, result: CallResult) -> None:
+        died = result.cause is Cause.LOCAL and result.sip_code is not None
+        self._proven.ended(trunk, number, result, worker_died=died)
+
+
+def _table(messages: list[dict[str, Any]]) -> LineTable:
+    """Return the table that came in pieces."""
+    return LineTable(
+        numbers=frozenset(number for message in messages for number in message["numbers"]),
+        inbound_channels={key: value for message in messages for key, value in message["inbound_channels"].items()},
+        trunks=tuple(decode(TrunkAccount, account) for message in messages for account in message["trunks"]),
+        devices=tuple(decode(DeviceAccount, account) for message in messages for account in message["devices"]),
+    )

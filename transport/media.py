@@ -57,7 +57,7 @@ class Call:
             ecm=order.ecm,
             modems=modems_up_to(order.max_rate),
         )
-        self._leg: Leg = (T38Leg if order.t38 else AudioLeg)(machine, self._witness)
+        self._leg: Leg = (T38Leg if order.media.t38 else AudioLeg)(machine, self._witness)
         self._witness.engine = self._leg.engine
 
     def seconds(self) -> float:
@@ -103,7 +103,7 @@ class Call:
         if not witness.contacted and now >= NO_CONTACT:
             return Hangup.NO_CONTACT
         # A sender hears nothing while its page runs, minutes at 2400 bit/s: only its first contact is watched.
-        if self.order.t38 and (receiving or not witness.contacted) and now - self._heard_at >= DEAF:
+        if self.order.media.t38 and (receiving or not witness.contacted) and now - self._heard_at >= DEAF:
             return Hangup.DEAF
         if receiving and witness.last_page and now - witness.page_at >= AFTER_LAST_PAGE:
             return Hangup.DONE
@@ -131,5 +131,6 @@ class Call:
             seconds=round(self.seconds(), 2),
             page_seconds=tuple(witness.page_seconds),
             media_lost=self._leg.lost,
+            t38=self.order.media.t38,
         )
         self._leg.close()

@@ -70,8 +70,12 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | frozenset):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        return encode(value)
     return value
 
 
@@ -84,12 +88,18 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
         return tuple(_typed(hint.__args__[0], item, name) for item in value)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if hint in (bool, str) and isinstance(value, hint):
+    if (hint is int and isinstance(value, int) and not isinstance(value, bool)) or (
+        hint in (bool, str) and isinstance(value, hint)
+    ):
         return value
     if hint is Path and isinstance(value, str):
         return Path(value)
+    return _composed(hint, value, name)
+
+
+def _composed(hint: Any, value: Any, name: str) -> Any:
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return decode(hint, value)
     if isinstance(hint, type) and issubclass(hint, Enum):
         try:
             return hint(value)

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
+
+    from transport.accounts import DeviceAccount, TrunkAccount
 
 
 class Cause(Enum):
@@ -120,6 +122,8 @@ class CallResult:
     ``sip_code`` and ``t30_code``: the raw codes, ``None`` where there was none; their sentences are in
     ``sip_reason`` and ``t30_reason``. Durations in seconds. ``coding``: ``MH``, ``MR``, ``MMR`` or empty.
     ``modem``: ``V.17``, ``V.29``, ``V.27ter`` or empty. ``media_lost``: packets lost that nothing repaired.
+    ``alerted``: the far end rang or answered, so that the trunk had carried the call to it. ``fine``: whether the far
+    machine takes fine pages, ``None`` if it did not say. ``heard``: packets of media that came.
     ``simulated``: no telephone line was involved; whatever shows this result must say so.
     """
 
@@ -144,6 +148,23 @@ class CallResult:
     page_seconds: tuple[float, ...] = ()
     t38: bool = False
     media_lost: int = 0
+    alerted: bool = False
+    fine: bool | None = None
+    heard: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEntry:
+    """One line of a call's trace: a SIP message, a T.30 frame, a change of media.
+
+    ``at``: seconds since the journal was opened. ``arrow``: ``>`` we said it, ``<`` we heard it, ``-`` a note of ours.
+    ``layer``: ``sip``, ``t30`` or ``media``. ``text``: one printable line, without secrets.
+    """
+
+    at: float
+    arrow: str
+    layer: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,16 +196,21 @@ class Evidence:
     pages_confirmed: int
     result: CallResult | None
     pages: tuple[ReceivedPage, ...] = ()
+    trace: tuple[TraceEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Arriving:
-    """A line rings for ``number``: the relay records it. ``caller`` may be empty; both E.164 with ``+``."""
+    """A line rings for ``number``: the relay records it. ``caller`` may be empty; both E.164 with ``+``.
+
+    ``device``: one of our own devices calls, and its pages shall be faxed to ``number``.
+    """
 
     call: str
     trunk: str
     number: str
     caller: str
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,15 +222,17 @@ class Arrived:
     journal: Path
 
 
-Arrival = Arriving | Negotiated | PageConfirmed | Arrived
+Arrival = Arriving | T38Started | Negotiated | PageConfirmed | Arrived
 
 
 @dataclass(frozen=True, slots=True)
-class NumberTable:
-    """What main pushes to a line: the numbers it answers and how many inbound calls each may have at once."""
+class LineTable:
+    """What main pushes to a line: the numbers it answers, how many calls each may take at once, its accounts."""
 
     numbers: frozenset[str] = frozenset()
     inbound_channels: Mapping[str, int] = field(default_factory=dict)
+    trunks: tuple[TrunkAccount, ...] = ()
+    devices: tuple[DeviceAccount, ...] = ()
 
 
 class LineDown(Exception):
@@ -220,7 +248,7 @@ class Line(Protocol):
 
     @property
     def channels(self) -> Mapping[str, int]:
-        """How many calls each trunk carries at once."""
+        """How many calls each trunk and each device (``device:NAME``) carries at once; changes with :meth:`publish`."""
 
     async def start(self) -> None:
         """Bring the line up; raises :class:`LineDown` if that fails."""
@@ -228,7 +256,7 @@ class Line(Protocol):
     async def close(self) -> None:
         """Hang up what is left and end the line's processes."""
 
-    async def publish(self, table: NumberTable) -> None:
+    async def publish(self, table: LineTable) -> None:
         """Replace the table of numbers that the line answers."""
 
     async def trouble(self) -> str | None:
@@ -242,6 +270,9 @@ class Line(Protocol):
 
     async def cancel(self, call: str) -> None:
         """Hang up a call; its :meth:`send` returns what had been confirmed by then."""
+
+    async def ask(self, question: str, name: str = "") -> dict[str, Any]:
+        """Ask the line's network what an operator wants to know (``status``, ``test``); raises :class:`LineDown`."""
 
     def arrivals(self) -> AsyncIterator[Arrival]:
         """Yield what comes in, for as long as the line is up. One reader."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from transport.causes import Hangup
 from transport.launcher import Allowance, Child, Death, Launcher
 from transport.messages import BadMessage, decode, decode_event, encode
-from transport.order import Order, Outcome
-from transport.seam import Negotiated, PageConfirmed
+from transport.order import Media, Order, Outcome
+from transport.seam import Negotiated, PageConfirmed, T38Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transport.journal import Journal
 
 ENTRY = "transport.worker:carry"
-_EVENTS = (Negotiated, PageConfirmed)
+_EVENTS = (Negotiated, PageConfirmed, T38Started)
 #: How long a worker may take to say the outcome once it was told to hang up, seconds.
 _LAST_WORDS = 5.0
 #: Wall-clock seconds that a call may take beyond its call time, before its worker counts as hung.
@@ -28,6 +28,25 @@ _GRACE = 60.0
 
 class CannotStart(Exception):
     """No worker can be started on this machine; the sentence says what to do."""
+
+
+class Control:
+    """What the line has to say to a call that is carried. In the loop's thread."""
+
+    def __init__(self) -> None:
+        self._said: asyncio.Queue[Media | Hangup] = asyncio.Queue()
+
+    def change(self, media: Media) -> None:
+        """Tell that new media were agreed."""
+        self._said.put_nowait(media)
+
+    def hang_up(self, why: Hangup) -> None:
+        """Tell that the call is over, for a reason from outside."""
+        self._said.put_nowait(why)
+
+    async def next(self) -> Media | Hangup:
+        """Return what is said next."""
+        return await self._said.get()
 
 
 class Workers:
@@ -53,8 +72,10 @@ class Workers:
         order: Order,
         descriptors: Sequence[int],
         journal: Journal,
-        report: Callable[[Negotiated | PageConfirmed], None],
-        cancelled: asyncio.Event,
+        report: Callable[[Negotiated | PageConfirmed | T38Started], None],
+        control: Control,
+        *,
+        alone: bool,  # noqa: ARG002  a call in lock-step has a worker of its own anyway
     ) -> Outcome:
         """Carry one call to its end and return the outcome; by the journal, where the worker died.
 
@@ -69,7 +90,7 @@ class Workers:
             finally:
                 for descriptor in descriptors:
                     os.close(descriptor)
-            return await self._attend(child, report, cancelled)
+            return await self._attend(child, report, control)
         except BadMessage as fault:
             reason = f"the worker said what has no meaning: {fault}"
         except Exception as fault:
@@ -82,10 +103,10 @@ class Workers:
         return _proved(journal, reason)
 
     async def _attend(
-        self, child: Child, report: Callable[[Negotiated | PageConfirmed], None], cancelled: asyncio.Event
+        self, child: Child, report: Callable[[Negotiated | PageConfirmed | T38Started], None], control: Control
     ) -> Outcome:
         """Pass on what the worker reports until its outcome; tell it when the call is cancelled."""
-        cancelling = asyncio.create_task(self._cancel(child, cancelled))
+        cancelling = asyncio.create_task(self._cancel(child, control))
         try:
             while True:
                 message, fds = await child.receive()
@@ -97,10 +118,11 @@ class Workers:
         finally:
             cancelling.cancel()
 
-    async def _cancel(self, child: Child, cancelled: asyncio.Event) -> None:
-        await cancelled.wait()
+    async def _cancel(self, child: Child, control: Control) -> None:
+        while not isinstance(why := await control.next(), Hangup):
+            pass  # media in lock-step never change
         with contextlib.suppress(Exception):  # it has just died: receive says so
-            await child.send({"do": "hang_up", "why": Hangup.CANCELLED.value})
+            await child.send({"do": "hang_up", "why": why.value})
         await asyncio.sleep(_LAST_WORDS)
         child.kill()
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageSequence
 from transport.causes import Hangup
 from transport.journal import Journal, evidence
 from transport.media import Call
-from transport.order import Order, Outcome
+from transport.order import Media, MediaKind, Order, Outcome
 from transport.simulated.behaviours import BEHAVIOURS, Behaviour
 from transport.simulated.farend import FarEnd, FaxMachine
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from transport.seam import CallEvent, Evidence, ReceivedPage
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "data" / "faxes" / "three-pages.tif"
+
+T38, AUDIO = Media(MediaKind.LOCKSTEP_T38), Media(MediaKind.LOCKSTEP_AUDIO)
 
 
 @dataclass
@@ -64,7 +66,9 @@ class Bench:
     ) -> Side:
         """Make our side of a call."""
         name = "out" if sending else "in-1"
-        asked = Order(name, pages if sending else None, order.pop("t38", True), "+1 202 555 0100", **order)
+        asked = Order(
+            name, pages if sending else None, T38 if order.pop("t38", True) else AUDIO, "+1 202 555 0100", **order
+        )
         kept = journal.create(self.folder / f"{name}.journal", {})
         events: list[CallEvent] = []
         file = document if sending else self.folder / "received.tif"

@@ -15,7 +15,7 @@ import pytest
 from relay.confine import Confinement, Sandbox
 from relay.line import LineSettings, start
 from transport.client import ProcessLine
-from transport.seam import Arrival, Arrived, CallEvent, CallRequest, CallResult, NumberTable
+from transport.seam import Arrival, Arrived, CallEvent, CallRequest, CallResult, LineTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -71,7 +71,7 @@ async def open_office(folder: Path, **settings: Any) -> AsyncIterator[Office]:
     """Start a line; settings as :class:`relay.line.LineSettings`."""
     journals = folder / "journals"
     journals.mkdir(exist_ok=True)
-    wanted = LineSettings("simulated", 8, str(journals), **settings)
+    wanted = LineSettings("simulated", 32, str(journals), **settings)
     processes: list[asyncio.subprocess.Process] = []
 
     async def begin(descriptor: int) -> asyncio.subprocess.Process:
@@ -79,7 +79,7 @@ async def open_office(folder: Path, **settings: Any) -> AsyncIterator[Office]:
         return processes[-1]
 
     line = ProcessLine("simulated", {"simulated": 8}, journals, begin, simulated=True)
-    await line.publish(NumberTable(frozenset({OURS, ALSO_OURS})))
+    await line.publish(LineTable(frozenset({OURS, ALSO_OURS})))
     await line.start()
     try:
         yield Office(line, folder, processes)

@@ -17,11 +17,11 @@ from transport import journal, lockstep
 from transport.causes import Hangup
 from transport.journal import Journal, Kind
 from transport.media import Call
-from transport.order import Order, Outcome
-from transport.seam import Answered, Arrived, Cause, LineDown, Negotiated, PageConfirmed
+from transport.order import Media, MediaKind, Order, Outcome
+from transport.seam import Answered, Arrived, Cause, LineDown, Negotiated, PageConfirmed, T38Started
 from transport.simulated.behaviours import BEHAVIOURS
 from transport.simulated.farend import FaxMachine
-from transport.workers import Workers
+from transport.workers import Control, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from tests.integration.transport.conftest import Network, Office
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "data" / "faxes" / "three-pages.tif"
+
+
+T38 = Media(MediaKind.LOCKSTEP_T38)
 
 
 class Watched:
@@ -53,9 +56,9 @@ class Trial:
         self._workers = Workers(self._launcher)
         self._folder = folder
         self.path = folder / "1.journal"
-        self.events: list[Negotiated | PageConfirmed] = []
+        self.events: list[Negotiated | PageConfirmed | T38Started] = []
         self.far_confirmed: list[int] = []
-        self.cancelled = asyncio.Event()
+        self.control = Control()
 
     def kinds(self) -> list[Kind]:
         """Return the records that are on disk; the worker waits for our answer meanwhile."""
@@ -69,10 +72,10 @@ class Trial:
         kept = Journal.create(self.path, {})
         descriptors = (theirs.detach(), os.dup(kept.fileno()), os.open(DOCUMENT, os.O_RDONLY))
         playing = asyncio.create_task(self._play(ours, each_tick))
-        order = Order("1", pages, t38=True, ident="+1", seconds=300.0)
+        order = Order("1", pages, T38, ident="+1", seconds=300.0)
         try:
             return await asyncio.wait_for(
-                self._workers.carry(order, descriptors, kept, self.events.append, self.cancelled), 60
+                self._workers.carry(order, descriptors, kept, self.events.append, self.control, alone=True), 60
             )
         finally:
             kept.close()
@@ -158,13 +161,15 @@ async def test_a_receiving_worker_killed_after_a_page_has_kept_it(
     """Lost otherwise: a caller's machine was told that a page is received, and nobody ever sees it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sending = Journal.create(tmp_path / "1.journal", {})
-    caller = Call(Order("1", 3, t38=True, ident="+1"), DOCUMENT, sending, lambda _: None)
+    caller = Call(Order("1", 3, T38, ident="+1"), DOCUMENT, sending, lambda _: None)
     path = tmp_path / "in-1.journal"
     kept = Journal.create(path, {})
     launcher = Watched(confinement)
-    order = Order("in-1", None, t38=True, ident="+1")
+    order = Order("in-1", None, T38, ident="+1")
     carried = asyncio.create_task(
-        Workers(launcher).carry(order, (theirs.detach(), os.dup(kept.fileno())), kept, lambda _: None, asyncio.Event())
+        Workers(launcher).carry(
+            order, (theirs.detach(), os.dup(kept.fileno())), kept, lambda _: None, Control(), alone=True
+        )
     )
     ours.setblocking(False)
     loop = asyncio.get_running_loop()
@@ -190,7 +195,7 @@ async def test_a_cancelled_call_says_what_was_confirmed(trial: Trial) -> None:
 
     def cancel(trial: Trial, said: list[bytes]) -> list[bytes] | None:
         if Kind.PAGE_CONFIRMED in trial.kinds():
-            trial.cancelled.set()
+            trial.control.hang_up(Hangup.CANCELLED)
         return said
 
     outcome = await trial.run(cancel)
@@ -207,10 +212,10 @@ async def test_hostile_packets_end_in_an_outcome(trial: Trial, confinement: Conf
         folder.mkdir()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kept = Journal.create(folder / "in-1.journal", {})
-        order = Order("in-1", None, t38=True, ident="+1", seconds=120.0)
+        order = Order("in-1", None, T38, ident="+1", seconds=120.0)
         carried = asyncio.create_task(
             Workers(confinement).carry(
-                order, (theirs.detach(), os.dup(kept.fileno())), kept, lambda _: None, asyncio.Event()
+                order, (theirs.detach(), os.dup(kept.fileno())), kept, lambda _: None, Control(), alone=True
             )
         )
         ours.setblocking(False)

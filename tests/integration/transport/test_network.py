@@ -15,8 +15,8 @@ from transport.seam import (
     Arriving,
     Cause,
     LineDown,
+    LineTable,
     Negotiated,
-    NumberTable,
     PageConfirmed,
     Ringing,
     T38Mode,
@@ -98,7 +98,7 @@ async def test_a_call_to_our_own_number_comes_back_as_a_fax(office: Office, mode
 
 async def test_a_number_with_no_free_channel_is_busy(slow_office: Office) -> None:
     """Lost otherwise: one number's callers take every channel of the line."""
-    await slow_office.line.publish(NumberTable(frozenset({OURS}), {OURS: 1}))
+    await slow_office.line.publish(LineTable(frozenset({OURS}), {OURS: 1}))
     first = await slow_office.until(OURS, Answered, "1")
     assert (await slow_office.call(OURS, "2")).cause is Cause.BUSY
     await slow_office.line.cancel("1")
@@ -111,7 +111,7 @@ async def test_a_number_with_no_free_channel_is_busy(slow_office: Office) -> Non
 
 async def test_a_number_that_was_withdrawn_is_not_answered(office: Office) -> None:
     """Lost otherwise: faxes for a number that left the policy are still taken, and go nowhere."""
-    await office.line.publish(NumberTable(frozenset()))
+    await office.line.publish(LineTable(frozenset()))
     assert (await office.call(OURS)).cause is Cause.TRUNK_DOWN
 
 

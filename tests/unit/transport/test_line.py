@@ -19,13 +19,17 @@ from transport.journal import Journal, Kind
 from transport.line import LineProcess
 from transport.link import Link
 from transport.messages import encode
-from transport.order import Order
-from transport.seam import CallRequest, CallResult, Cause, LineDown
-from transport.trunk import Connected, Incoming, Leg, Signal
-from transport.workers import Workers
+from transport.network import Connected, Incoming, Leg, Signal
+from transport.order import Media, MediaKind, Order
+from transport.proven import Proven
+from transport.seam import CallRequest, CallResult, Cause, LineDown, LineTable
+from transport.workers import Control, Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+
+T38 = Media(MediaKind.LOCKSTEP_T38)
 
 
 class Died(Exception):
@@ -74,13 +78,15 @@ class Children:
 class AnsweredLeg:
     """A call that is answered at once."""
 
-    def take_media(self) -> int:
+    trace: Callable[[str, str, str], None] | None = None
+
+    def take_media(self) -> tuple[int, ...]:
         """Give any descriptor."""
-        return os.open("/dev/null", os.O_RDONLY)
+        return (os.open("/dev/null", os.O_RDONLY),)
 
     async def signal(self) -> Signal:
         """Answer."""
-        return Connected(t38=True)
+        return Connected(T38)
 
     def answer(self) -> None:
         """Be answered."""
@@ -98,12 +104,21 @@ class Trunk:
 
     dialling: Callable[[], Leg] = AnsweredLeg
     simulated: bool = True
+    channels: int = 8
 
     async def run(self, on_incoming: Callable[[Incoming], None]) -> None:
         """Be up."""
 
-    def publish(self, numbers: Sequence[str]) -> None:
+    def publish(self, table: LineTable) -> None:
         """Hear the numbers."""
+
+    def trunks(self) -> Mapping[str, int]:
+        """Be one trunk."""
+        return {"t": self.channels}
+
+    async def ask(self, question: str, name: str) -> dict[str, object]:
+        """Repeat the question."""
+        return {"question": question, "name": name}
 
     def dial(self, request: CallRequest) -> Leg:  # noqa: ARG002  every number is the same
         """Dial."""
@@ -146,7 +161,7 @@ async def children() -> Children:
 async def line(tmp_path: Path, trunk: Trunk, children: Children) -> AsyncIterator[Setup]:
     """A running loop."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    loop = LineProcess(Link(theirs), Premises(trunk, Workers(children), tmp_path), "t", 8)
+    loop = LineProcess(Link(theirs), Premises(trunk, Workers(children), tmp_path))
     running = asyncio.create_task(loop.run(asyncio.Event()))
     main = Link(ours)
     yield Setup(main, tmp_path)
@@ -215,8 +230,8 @@ async def test_a_worker_that_dies_or_babbles_is_judged_by_its_journal(
     kept = Journal.create(tmp_path / "1.journal", {})
     kept.append(Kind.PAGE_CONFIRMED, {"page": 1})
     kept.append(Kind.LAST_PAGE_OFFERED)
-    order = Order("1", 2, t38=True, ident="")
-    outcome = await Workers(Children(says)).carry(order, (), kept, lambda _: None, asyncio.Event())
+    order = Order("1", 2, T38, ident="")
+    outcome = await Workers(Children(says)).carry(order, (), kept, lambda _: None, Control(), alone=True)
     kept.close()
     assert (outcome.hangup, outcome.confirmed, outcome.last_page) == (Hangup.LOST_WORKER, 1, True)
 
@@ -224,7 +239,7 @@ async def test_a_worker_that_dies_or_babbles_is_judged_by_its_journal(
 async def test_a_line_that_cannot_start_workers_says_why(tmp_path: Path) -> None:
     """Lost otherwise: without bubblewrap every call fails oddly, instead of the service saying what to install."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    loop = LineProcess(Link(theirs), Premises(Trunk(), Workers(Children(None)), tmp_path), "t", 8)
+    loop = LineProcess(Link(theirs), Premises(Trunk(), Workers(Children(None)), tmp_path))
     running = asyncio.create_task(loop.run(asyncio.Event()))
     main = Link(ours)
     received = await asyncio.wait_for(main.receive(), 5)
@@ -255,3 +270,53 @@ def test_the_end_is_read_back_as_it_was(tmp_path: Path) -> None:
     kept.end(result)
     kept.close()
     assert journal.read(tmp_path / "1.journal").result == result
+
+
+async def test_a_trunk_that_is_full_is_not_dialled(line: Setup, trunk: Trunk) -> None:
+    """Lost otherwise: one call more than the account has channels, and the carrier drops one that is under way."""
+    trunk.channels = 0
+    said = await line.call()
+    assert said["result"]["cause"] == "trunk_down"
+    assert said["result"]["sip_reason"] == "all 0 channels of t are in use"
+    assert said["result"]["alerted"] is False
+
+
+async def test_an_operators_question_reaches_the_network(line: Setup) -> None:
+    """Lost otherwise: 'trunk status' waits for an answer that never comes."""
+    line.main.post({"do": "ask", "number": 7, "question": "status", "name": "t"})
+    while (received := await asyncio.wait_for(line.main.receive(), 5)) is not None:
+        if received[0]["say"] == "answer":
+            assert received[0] == {"say": "answer", "number": 7, "answer": {"question": "status", "name": "t"}}
+            return
+    pytest.fail("the line said nothing")
+
+
+def test_a_worker_is_shared_with_proven_parties_alone() -> None:
+    """Lost otherwise: a stranger's hostile fax ends seven calls of other people."""
+    proven = Proven()
+    good = CallResult("1", Cause.CONFIRMED, 1, last_page_offered=True, simulated=True)
+    bad = CallResult("1", Cause.LOCAL, 0, last_page_offered=False, simulated=True)
+    assert proven.alone("t", "+1", inbound=True)
+    assert not proven.alone("t", "+1", inbound=False)
+    proven.ended("t", "+1", good, worker_died=False)
+    assert not proven.alone("t", "+1", inbound=True)
+    assert proven.alone("other", "+1", inbound=True)
+    proven.ended("t", "+1", bad, worker_died=True)
+    assert proven.alone("t", "+1", inbound=True)
+    assert proven.alone("t", "+1", inbound=False)
+    assert proven.alone("t", "", inbound=True)
+
+
+def test_a_trace_is_read_back_and_cannot_be_forged(tmp_path: Path) -> None:
+    """Lost otherwise: what a far end said breaks the log's lines, or nobody sees why a call failed."""
+    kept = Journal.create(tmp_path / "1.journal", {})
+    kept.note("<", "sip", "180 Ringing\r\nX: \x1b[2J")
+    for _ in range(journal.MAX_NOTES + 5):
+        kept.note("-", "t30", "x" * 1000)
+    kept.close()
+    trace = journal.read(tmp_path / "1.journal").trace
+    assert (trace[0].arrow, trace[0].layer, trace[0].text) == ("<", "sip", "180 Ringing??X: ?[2J")
+    assert trace[0].at < 5
+    assert len(trace) == journal.MAX_NOTES
+    assert len(trace[1].text) == journal.MAX_NOTE
+    assert trace[-1].text == "there was more than is kept"

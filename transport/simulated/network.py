@@ -1,4 +1,4 @@
-"""A line's trunk to the simulated network: the network as a child of the line, or one that runs elsewhere."""
+"""A line's way to the simulated network: the network as a child of the line, or one that runs elsewhere."""
 
 from __future__ import annotations
 
@@ -10,31 +10,34 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from transport.link import Link
+from transport.network import Alerting, Connected, Incoming, Refused, Signal
+from transport.order import Media, MediaKind
 from transport.seam import T38Mode
 from transport.simulated.behaviours import BEHAVIOURS
-from transport.trunk import Alerting, Connected, Incoming, Refused, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from transport.seam import CallRequest
+    from transport.seam import CallRequest, LineTable
 
 _DOWN = Refused(None, "the simulated telephone network is not running")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds between two tries to reach the network
 _BATCH = 4000  # numbers of one message
+#: The one trunk of this network.
+TRUNK = "simulated"
 
 
 class UnknownBehaviour(Exception):
     """The settings give a number a behaviour that there is none of."""
 
 
-class SimulatedTrunk:
+class SimulatedNetwork:
     """The link to the network, made again when it breaks."""
 
     simulated = True
 
-    def __init__(self, exchange: Path | None, behaviours: Mapping[str, str], *, real_time: bool) -> None:
+    def __init__(self, exchange: Path | None, behaviours: Mapping[str, str], *, real_time: bool, channels: int) -> None:
         """``exchange``: the socket of a network that runs elsewhere; ``None``: start one."""
         for number, name in behaviours.items():
             if name not in BEHAVIOURS:
@@ -44,6 +47,7 @@ class SimulatedTrunk:
         self._exchange = exchange
         self._behaviours = dict(behaviours)
         self._real_time = real_time
+        self._channels = channels
         self._numbers: tuple[str, ...] = ()
         self._link: Link | None = None
         self._legs: dict[str, SimulatedLeg] = {}
@@ -70,11 +74,26 @@ class SimulatedTrunk:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def publish(self, numbers: Sequence[str]) -> None:
-        """Say which numbers we answer."""
-        self._numbers = tuple(numbers)
+    def publish(self, table: LineTable) -> None:
+        """Say which numbers we answer; there is one trunk, and there are no devices."""
+        self._numbers = tuple(sorted(table.numbers))
         if self._link is not None:
             self._publish(self._link)
+
+    def trunks(self) -> Mapping[str, int]:
+        """Return the one trunk."""
+        return {TRUNK: self._channels}
+
+    async def ask(self, question: str, name: str) -> dict[str, Any]:
+        """Say of the trunk that nobody can be reached by it."""
+        status = {"name": TRUNK, "up": self._link is not None, "detail": "simulated: no telephone line is involved"}
+        match question, name:
+            case "status", _:
+                return {"trunks": [status], "devices": []}
+            case "test", "simulated":
+                return {"steps": [{"step": "network", "ok": self._link is not None, "detail": status["detail"]}]}
+            case _:
+                return {}
 
     def dial(self, request: CallRequest) -> SimulatedLeg:
         """Begin a call."""
@@ -107,7 +126,8 @@ class SimulatedTrunk:
         if message["say"] == "incoming":
             leg = SimulatedLeg(self, name, socket.socket(fileno=fds[0]))
             self._legs[name] = leg
-            on_incoming(Incoming(leg, message["to"], message["from"], message["t38"]))
+            leg.media = _media(t38=message["t38"])
+            on_incoming(Incoming(leg, message["to"], message["from"], TRUNK))
         elif (known := self._legs.get(name)) is not None:
             known.put(_signal(message))
 
@@ -155,16 +175,18 @@ class SimulatedTrunk:
 class SimulatedLeg:
     """One call on the simulated network."""
 
-    def __init__(self, trunk: SimulatedTrunk, name: str, media: socket.socket) -> None:
+    def __init__(self, trunk: SimulatedNetwork, name: str, media: socket.socket) -> None:
         self.name = name
         self._trunk = trunk
         self._media = media
         self._ended = False
+        self.media = _media(t38=True)
+        self.trace: Callable[[str, str, str], None] | None = None
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
 
-    def take_media(self) -> int:
+    def take_media(self) -> tuple[int, ...]:
         """Give away the descriptor of the media."""
-        return self._media.detach()
+        return (self._media.detach(),)
 
     async def signal(self) -> Signal:
         """Return what the network says next."""
@@ -177,6 +199,7 @@ class SimulatedLeg:
     def answer(self) -> None:
         """Answer an incoming call."""
         self._trunk.post({"do": "answer", "leg": self.name})
+        self.put(Connected(self.media))
 
     def refuse(self, code: int, reason: str) -> None:
         """Refuse an incoming call."""
@@ -192,11 +215,15 @@ class SimulatedLeg:
             self._media.close()
 
 
+def _media(*, t38: bool) -> Media:
+    return Media(MediaKind.LOCKSTEP_T38 if t38 else MediaKind.LOCKSTEP_AUDIO)
+
+
 def _signal(message: dict[str, Any]) -> Signal:
     match message["say"]:
         case "ringing":
             return Alerting()
         case "answered":
-            return Connected(t38=message["t38"])
+            return Connected(_media(t38=message["t38"]))
         case _:
             return Refused(message["code"], message["reason"])
