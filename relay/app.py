@@ -42,9 +42,10 @@ from relay.mailer.language import Languages
 from relay.mailer.maildir import Maildir
 from relay.mailer.smarthost import Smarthost
 from relay.operations import Operations
+from relay.outbound.conclusion import Conclusion
 from relay.outbound.dial import Dialling
 from relay.outbound.prepare import Preparing
-from relay.outbound.recovery import Conclusion, recover, watch_lost
+from relay.outbound.recovery import recover, watch_lost
 from relay.outbox import Outbox
 from relay.policy import PolicyHolder, first_folder
 from relay.roles import EVERYTHING, Role

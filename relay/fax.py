@@ -55,7 +55,14 @@ OUTBOUND_MOVES: dict[Outbound, frozenset[Outbound]] = {
     Outbound.HELD: frozenset({Outbound.PREPARING, Outbound.QUEUED, Outbound.FAILED, Outbound.CANCELLED}),
     Outbound.QUEUED: frozenset({Outbound.DIALING, Outbound.FAILED, Outbound.CANCELLED}),
     Outbound.DIALING: frozenset(
-        {Outbound.SENT, Outbound.QUEUED, Outbound.FAILED, Outbound.UNCERTAIN, Outbound.CANCELLED}
+        {
+            Outbound.SENT,
+            Outbound.QUEUED,
+            Outbound.PREPARING,
+            Outbound.FAILED,
+            Outbound.UNCERTAIN,
+            Outbound.CANCELLED,
+        }
     ),
     Outbound.SENT: frozenset(),
     Outbound.FAILED: frozenset(),

@@ -209,6 +209,7 @@ def _attempt(row: sa.Row[Any]) -> Json:
     return {
         "attempt": row.ordinal,
         "trunk": row.trunk,
+        "rung": row.rung,
         "started_at": _time(row.started_at),
         "ended_at": _time(row.ended_at),
         "cause": row.cause,

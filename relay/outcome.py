@@ -67,17 +67,42 @@ class RetryRule:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The state that follows. ``after`` is ``QUEUED`` for another call, due when ``delay`` has passed."""
+    """The state that follows. ``after`` is ``QUEUED`` for another call, due when ``delay`` has passed.
+
+    ``PREPARING``: the pages are made again, in standard resolution, for another call at once. ``spends``: whether the
+    call counts as one of those that the rule allows.
+    """
 
     after: Outbound
     reason: str
     delay: timedelta = timedelta()
+    spends: bool = True
 
 
-def decide(rule: RetryRule, result: CallResult, *, pages: int, calls_made: int, spread: random.Random) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What else can be tried beside calling again: the next trunk, pages of standard resolution."""
+
+    other_trunk: bool = False
+    coarser: bool = False
+
+
+_NO_WAYS = Ways()
+
+
+def decide(
+    rule: RetryRule,
+    result: CallResult,
+    *,
+    pages: int,
+    calls_made: int,
+    spread: random.Random,
+    ways: Ways = _NO_WAYS,
+) -> Decision:
     """Return what follows call number ``calls_made`` of a fax of ``pages`` pages.
 
-    ``spread`` lengthens a delay by up to a tenth, so that faxes that failed together do not come back together.
+    A trunk that could not carry the call to the far end is no call: the next trunk is tried at once. ``spread``
+    lengthens a delay by up to a tenth, so that faxes that failed together do not come back together.
 
     >>> lost = CallResult("1", Cause.LOST_CALL, pages_confirmed=1, last_page_offered=True, simulated=False)
     >>> decide(RetryRule(), lost, pages=2, calls_made=1, spread=random.Random(0)).after
@@ -90,6 +115,20 @@ def decide(rule: RetryRule, result: CallResult, *, pages: int, calls_made: int, 
         return Decision(Outbound.UNCERTAIN, f"{words}; the last page was sent but not confirmed")
     if result.cause is Cause.CANCELLED:
         return Decision(Outbound.CANCELLED, f"cancelled with {result.pages_confirmed} of {pages} pages confirmed")
+    return _another_way(result, ways) or _again(rule, result, calls_made, spread)
+
+
+def _another_way(result: CallResult, ways: Ways) -> Decision | None:
+    """Return the call that follows at once, where it was not the fax's fault; it spends nothing of what is allowed."""
+    if result.too_fine and ways.coarser:
+        return Decision(Outbound.PREPARING, "the far machine takes standard resolution only", spends=False)
+    if result.cause is Cause.TRUNK_DOWN and not result.alerted and ways.other_trunk:
+        return Decision(Outbound.QUEUED, f"{_why(result)}; the next trunk is tried", spends=False)
+    return None
+
+
+def _again(rule: RetryRule, result: CallResult, calls_made: int, spread: random.Random) -> Decision:
+    words = WORDS[result.cause]
     if result.cause in PERMANENT:
         return Decision(Outbound.FAILED, f"{words}; dialling again cannot help")
     if result.cause in rule.never:
@@ -99,6 +138,10 @@ def decide(rule: RetryRule, result: CallResult, *, pages: int, calls_made: int, 
         return Decision(Outbound.FAILED, f"{words}; all {allowed} calls made")
     delay = rule.delay_after(result.cause) * (1 + spread.random() / 10)
     return Decision(Outbound.QUEUED, f"{words}; call {calls_made + 1} of {allowed} follows", delay)
+
+
+def _why(result: CallResult) -> str:
+    return f"{WORDS[result.cause]} ({result.sip_reason})" if result.sip_reason else WORDS[result.cause]
 
 
 def of_evidence(evidence: Evidence, call: str, *, simulated: bool) -> CallResult:

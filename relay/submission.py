@@ -19,9 +19,9 @@ import sqlalchemy as sa
 
 from relay.errors import IllegalMove
 from relay.fax import Direction, Outbound
-from relay.store import faxes
+from relay.store import destinations, faxes, routes
 from relay.store.engine import Topic, announce
-from relay.store.tables import attachment, document, submission, submission_key
+from relay.store.tables import attachment, document, fax, submission, submission_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,6 +167,8 @@ def _insert_fax(
     now: float,
 ) -> int:
     settings = {**asked.settings, **recipient.settings}
+    if destinations.recall(connection, recipient.number, settings, now).resolution is not None:
+        settings["resolution"] = COARSEST
     fax_id = faxes.create(
         connection,
         ids,
@@ -181,6 +183,7 @@ def _insert_fax(
             "priority": settings.get("priority", 5),
             "resend_of": asked.resend_of,
             "settings": settings,
+            "route": routes.written(connection, settings["trunks"]) if settings.get("trunks") else "",
             "created_at": now,
         },
         reason=f"accepted by {asked.source}",
@@ -208,6 +211,28 @@ def _document(
 
 #: The settings that make a rendering, with their defaults, in the order of ``document.rendering``.
 RENDERING = {"resolution": "fine", "mode": "auto", "paper": "a4", "max_pages": 300}
+#: The resolution that every fax machine takes (T.30 table 2).
+COARSEST = "standard"
+
+
+def coarser_document(connection: sa.Connection, ids: IdSource, row: sa.Row[Any], now: float) -> None:
+    """Give a fax that is ``preparing`` again the document in standard resolution, and queue it if that is made."""
+    settings = {**row.settings, "resolution": COARSEST}
+    document_id = _document(connection, ids, row.submission_id, settings, now)
+    connection.execute(
+        fax.update().where(fax.c.id == row.id).values(document_id=document_id, settings=settings, pages_confirmed=0)
+    )
+    made = connection.execute(sa.select(document).where(document.c.id == document_id).with_for_update()).one()
+    if made.refusal is not None:
+        faxes.move(connection, ids, row.id, Outbound.FAILED, at=now, reason=made.refusal)
+    elif made.blob is not None:
+        _ready(connection, ids, row.id, made.pages, now)
+    announce(connection, Topic.PREPARE)
+
+
+def _ready(connection: sa.Connection, ids: IdSource, fax_id: int, pages: int, now: float) -> None:
+    changes = {"pages": pages, "not_before": now}
+    faxes.move(connection, ids, fax_id, Outbound.QUEUED, at=now, reason="ready to dial", changes=changes)
 
 
 def resubmit(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, who: str) -> int:
@@ -236,6 +261,7 @@ def resubmit(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, 
                 "peer_slots",
                 "priority",
                 "settings",
+                "route",
                 "pages",
             )
         }
@@ -244,6 +270,6 @@ def resubmit(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, 
     )
     if made.blob is not None:
         faxes.move(connection, ids, new, Outbound.PREPARING, at=now, reason="the document is made already")
-        faxes.move(connection, ids, new, Outbound.QUEUED, at=now, reason="ready to dial", changes={"pages": made.pages})
+        _ready(connection, ids, new, made.pages, now)
     announce(connection, Topic.PREPARE)
     return new

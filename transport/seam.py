@@ -152,6 +152,15 @@ class CallResult:
     fine: bool | None = None
     heard: int = 0
 
+    @property
+    def too_fine(self) -> bool:
+        """Whether the far machine does not take pages of this resolution (T.30 table 2, bits 15 and 41)."""
+        return self.cause is Cause.DOCUMENT and self.t30_code == _RESOLUTION_REFUSED
+
+
+#: libspandsp 0.0.6: "Far end cannot receive at the resolution of the image".
+_RESOLUTION_REFUSED = 11
+
 
 @dataclass(frozen=True, slots=True)
 class TraceEntry:

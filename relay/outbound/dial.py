@@ -21,17 +21,18 @@ from converters import Converter, HeaderLine
 from relay import progress
 from relay.errors import LostClaim
 from relay.fax import Outbound
+from relay.outbound import ladder
 from relay.outcome import Decision, RetryRule, of_evidence
-from relay.store import queue
+from relay.store import destinations, queue
 from relay.store.engine import Store, Topic
 from relay.store.tables import attempt, document, fax
-from transport.seam import CallEvent, CallRequest, CallResult, Line, LineDown, T38Mode
+from transport.seam import CallEvent, CallRequest, CallResult, Line, LineDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay.ids import IdSource
-    from relay.outbound.recovery import Conclusion
+    from relay.outbound.conclusion import Conclusion
     from relay.store.blobs import LocalBlobs
 
 log = structlog.get_logger()
@@ -67,11 +68,11 @@ class Dialling:
         self._clock = clock
         self._lease = lease
         self._poll = poll
+        self._channels: dict[str, int] | None = None
         self._calls: dict[int, str] = {}  # fax id -> the line's name for its call
 
     async def run(self) -> None:
         """Dial until cancelled; calls that are on the line are left to the journal then."""
-        await self._store.write(queue.set_channels, dict(self._line.channels))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_cancels())
             with self._store.waiter(Topic.DIAL) as woken:
@@ -89,6 +90,9 @@ class Dialling:
         if await self._line.trouble() is not None:
             return None
         try:
+            if self._channels != (channels := dict(self._line.channels)):
+                await self._store.write(queue.set_channels, channels)
+                self._channels = channels
             return await self._store.write(self._claim)
         except sa.exc.SQLAlchemyError:
             log.exception("no call could be claimed; trying again")
@@ -117,9 +121,12 @@ class Dialling:
 
     async def _concluded(self, claim: queue.CallClaim, result: CallResult) -> Decision:
         """Write how the call ended, however long the database is in trouble: the journal keeps it meanwhile."""
+        trace = (await self._line.evidence(result.call)).trace
         while True:
             try:
-                return await self._conclusion.write(claim.fax.id, claim.attempt, result, fence=claim.fax.fence)
+                return await self._conclusion.write(
+                    claim.fax.id, claim.attempt, result, fence=claim.fax.fence, trace=trace
+                )
             except sa.exc.SQLAlchemyError:
                 log.exception("a call's end could not be written; trying again", fax=claim.fax.id)
                 await asyncio.sleep(TROUBLE)
@@ -151,9 +158,11 @@ class Dialling:
         with self._blobs.scratch(".tif") as output:
             await self._converter.stamp(self._blobs.path(made.blob), header, output)
             blob = await asyncio.to_thread(self._blobs.adopt, output)
-        transmitted = {"transmitted": blob.name, "transmitted_size": blob.size}
+        lesson = await self._store.read(destinations.recall, row.peer, settings, self._clock())
+        rung = ladder.pick(settings, lesson.rung, row.rungs_tried)
+        known = {"transmitted": blob.name, "transmitted_size": blob.size, "rung": rung}
         await self._store.write(
-            lambda c: c.execute(attempt.update().where(attempt.c.id == claim.attempt).values(transmitted))
+            lambda c: c.execute(attempt.update().where(attempt.c.id == claim.attempt).values(known))
         )
         return CallRequest(
             call=call,
@@ -163,9 +172,7 @@ class Dialling:
             ident=settings.get("ident") or row.number,
             document=self._blobs.path(blob.name),
             pages=made.pages,
-            t38=T38Mode(settings.get("t38", "auto")),
-            ecm=settings.get("ecm", True),
-            max_rate=settings.get("max_rate", 14400),
+            **ladder.request(settings, rung),
         )
 
     async def _send(self, claim: queue.CallClaim, request: CallRequest) -> CallResult:

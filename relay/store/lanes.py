@@ -53,8 +53,10 @@ def due_lanes(connection: sa.Connection, now: float) -> Iterator[sa.Row[Any]]:
     yield from connection.execute(query)
 
 
-def head(connection: sa.Connection, lane: sa.Row[Any], now: float) -> sa.Row[Any] | None:
-    """Return the lane's first due fax whose peer has a free slot, locked; ``None`` where there is none."""
+def head(
+    connection: sa.Connection, lane: sa.Row[Any], now: float, may_go: sa.ColumnElement[bool]
+) -> sa.Row[Any] | None:
+    """Return the lane's first due fax that ``may_go`` and whose peer has a free slot, locked; ``None`` without one."""
     other = fax.alias("other")
     busy = (
         sa.select(sa.func.count())
@@ -64,7 +66,7 @@ def head(connection: sa.Connection, lane: sa.Row[Any], now: float) -> sa.Row[Any
     )
     query = (
         sa.select(fax)
-        .where(*_in_lane(lane), fax.c.not_before <= now, busy < fax.c.peer_slots)
+        .where(*_in_lane(lane), fax.c.not_before <= now, busy < fax.c.peer_slots, may_go)
         .order_by(fax.c.not_before, fax.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -80,8 +82,8 @@ def charge(connection: sa.Connection, lane: sa.Row[Any], weight: float) -> None:
 def settle(connection: sa.Connection, lane: sa.Row[Any], now: float) -> None:
     """Correct ``due_at`` of a lane that had no fax to give: to its earliest fax, or to none.
 
-    A fax that is due but whose peer is busy keeps the lane open. The row is locked before its faxes are looked at, so
-    that a fax which another transaction queues meanwhile opens the lane again after us.
+    A fax that is due but whose peer or whose trunks are busy keeps the lane open. The row is locked before its faxes
+    are looked at, so that a fax which another transaction queues meanwhile opens the lane again after us.
     """
     connection.execute(sa.select(queue_lane).where(*_is(lane)).with_for_update())
     earliest = connection.execute(sa.select(sa.func.min(fax.c.not_before)).where(*_in_lane(lane))).scalar()

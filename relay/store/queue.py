@@ -19,7 +19,7 @@ import structlog
 
 from relay.errors import LostClaim
 from relay.fax import Outbound
-from relay.store import faxes, lanes
+from relay.store import faxes, lanes, routes
 from relay.store.tables import attempt, channel, delivery, document, fax
 
 if TYPE_CHECKING:
@@ -106,19 +106,25 @@ def claim_call(
     """
     if connection.dialect.name == "postgresql":  # one claim at a time: two that lock lanes in turn would meet crosswise
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLAIMING)))
-    place = connection.execute(
-        sa.select(channel)
-        .where(channel.c.fax_id.is_(None), channel.c.enabled, channel.c.trunk.in_(list(trunks)))
-        .order_by(channel.c.trunk, channel.c.position)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).first()
-    if place is None:
+    idle = sa.and_(channel.c.fax_id.is_(None), channel.c.enabled, channel.c.trunk.in_(list(trunks)))
+    free = set(connection.execute(sa.select(channel.c.trunk).where(idle).distinct()).scalars())
+    if not free:
         return None
+    may_go = routes.may_go(routes.open_routes(connection, free))
     for lane in lanes.due_lanes(connection, now):
-        chosen = lanes.head(connection, lane, now)
+        chosen = lanes.head(connection, lane, now, may_go)
         if chosen is None:
             lanes.settle(connection, lane, now)
+            continue
+        trunk = routes.first_open(chosen.route, free)
+        place = connection.execute(
+            sa.select(channel)
+            .where(idle, channel.c.trunk == trunk)
+            .order_by(channel.c.position)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).first()
+        if place is None:
             continue
         try:
             with connection.begin_nested():

@@ -99,6 +99,9 @@ fax = sa.Table(
     sa.Column("priority", sa.Integer, nullable=False, server_default="5", doc="9 is dialled before 0"),
     sa.Column("not_before", _Time, nullable=False, server_default="0"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0", doc="calls made"),
+    sa.Column("free_attempts", sa.Integer, nullable=False, server_default="0", doc="of these, that spent no retry"),
+    sa.Column("route", sa.String(512), nullable=False, server_default="", doc="trunks in order, by commas; none: any"),
+    sa.Column("rungs_tried", sa.JSON, nullable=False, server_default="[]", doc="the ladder's rungs that failed"),
     sa.Column("pages", sa.Integer),
     sa.Column("pages_confirmed", sa.Integer, nullable=False, server_default="0"),
     sa.Column("remote_ident", sa.String(64), nullable=False, server_default=""),
@@ -135,6 +138,7 @@ attempt = sa.Table(
     sa.Column("fax_id", sa.ForeignKey("fax.id"), nullable=False),
     sa.Column("ordinal", sa.Integer, nullable=False, doc="1 is the first call"),
     sa.Column("trunk", sa.String(64), nullable=False),
+    sa.Column("rung", sa.String(32), nullable=False, server_default="", doc="of the ladder, see relay.outbound.ladder"),
     sa.Column("started_at", _Time, nullable=False),
     sa.Column("ended_at", _Time),
     sa.Column("cause", sa.String(16)),
@@ -144,6 +148,31 @@ attempt = sa.Table(
     sa.Column("result", sa.JSON, doc="the line's result, as transport.seam.CallResult names its fields"),
     sa.Column("next", sa.Text, nullable=False, server_default="", doc="what followed and why, as a sentence"),
     sa.UniqueConstraint("fax_id", "ordinal"),
+)
+
+destination = sa.Table(
+    "destination",
+    metadata,
+    sa.Column("peer", sa.String(16), primary_key=True, doc="E.164"),
+    sa.Column("rung", sa.String(32), doc="the ladder's rung that worked last"),
+    sa.Column("resolution", sa.String(16), doc="the finest that its machine takes, where that is not every one"),
+    sa.Column("learnt_at", _Time, nullable=False),
+)
+
+trunk_route = sa.Table(
+    "trunk_route",
+    metadata,
+    sa.Column("trunks", sa.String(512), primary_key=True, doc="each fax.route there is: few, whatever the backlog"),
+)
+
+trace = sa.Table(
+    "trace",
+    metadata,
+    sa.Column("fax_id", sa.ForeignKey("fax.id"), primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False, doc="its ordinal; 0: an inbound call"),
+    sa.Column("call", sa.String(64), nullable=False, doc="the line's name for it"),
+    sa.Column("entries", sa.JSON, nullable=False, doc="transport.seam.TraceEntry as [at, arrow, layer, text]"),
+    sa.Column("created_at", _Time, nullable=False, index=True),
 )
 
 event = sa.Table(
