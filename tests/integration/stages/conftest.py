@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from relay.ids import IdSource
+from relay.outbound.conclusion import Conclusion
 from relay.outbound.dial import Dialling
 from relay.outbound.prepare import Preparing
-from relay.outbound.recovery import Conclusion
 from relay.store import faxes, queue, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
