@@ -26,15 +26,13 @@ import structlog
 
 from converters import Converter
 from policies import Feature, Proof, Reach
-from relay import control, housekeeping
+from relay import control, housekeeping, lines
 from relay.confine import Confinement
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
 from relay.intake.desk import Desk
 from relay.intake.message import MailReader
 from relay.intake.smtp import SmtpServer
-from relay.line import LineSettings
-from relay.line import start as start_line
 from relay.mailer.compose import Identity
 from relay.mailer.enclosures import Enclosures
 from relay.mailer.lane import MailLane
@@ -52,13 +50,12 @@ from relay.roles import EVERYTHING, Role
 from relay.store import queue, schema
 from relay.store.blobs import LocalBlobs, sync_folder
 from relay.store.engine import Store
+from relay.telephone import TelephoneOperations
 from relay.web import checks as checking
 from relay.web.application import Services, build
 from relay.web.health import Check
 from relay.web.links import Action, Links
 from relay.web.server import serve as serve_http
-from transport.client import ProcessLine
-from transport.seam import LineTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -67,6 +64,7 @@ if TYPE_CHECKING:
     from policies import Pattern, Policy
     from relay.mailer.letter import Carrier
     from relay.settings import Settings
+    from transport.seam import Line
 
 log = structlog.get_logger()
 
@@ -158,48 +156,38 @@ class Service:
         self._enclosures = Enclosures(self._converter, house.blobs)
         self._languages = Languages()
         self._checks: list[Check] = []
+        self._line: Line | None = None
         self._links = Links(secret_key(house.settings.data), life=house.settings.web.link_days * _DAY)
 
     async def start(self) -> Addresses:
         """Start everything; when this returns, the doors are open."""
         house = self._house
         await house.store.write(queue.release_leases, self._lease.owner)
-        if Role.LINES in self._roles and self._settings.lines.simulated.enabled:
+        if Role.LINES in self._roles:
             await self._start_line()
         if Role.PREPARE in self._roles:
             stage = Preparing(house.store, house.blobs, self._converter, house.ids, house.clock, lease=self._lease)
             self._run(stage.run())
         self._run(house.policy.watch())
-        self._run(housekeeping.run(house.store, house.blobs, house.clock))
+        trace_days = self._settings.lines.trace_days
+        self._run(housekeeping.run(house.store, house.blobs, house.clock, trace_days=trace_days))
         web = await self._start_web() if Role.HTTP in self._roles else None
         if Role.OUTBOX in self._roles:
             self._start_outbox(web)
-        control_socket = await control.serve(self._settings.data / "control.sock", house.operations)
+        telephone = TelephoneOperations(self._line)
+        control_socket = await control.serve(self._settings.data / "control.sock", house.operations, telephone)
         self._stack.push_async_callback(_close, control_socket)
         smtp = await self._start_smtp() if Role.SMTP in self._roles else ()
         return Addresses(smtp, web, first_mail(house.policy.current))
 
     async def _start_line(self) -> None:
         """Bring the line up, conclude what a predecessor left on it, and let it work."""
-        house = self._house
-        simulated, journals = self._settings.lines.simulated, self._settings.data / "journals"
+        house, journals = self._house, self._settings.data / "journals"
         journals.mkdir(exist_ok=True)
-        wanted = LineSettings(
-            name="simulated",
-            channels=simulated.channels,
-            journals=str(journals),
-            sandbox=self._settings.confinement.value,
-            real_time=simulated.real_time,
-            exchange=str(simulated.exchange) if simulated.exchange else None,
-            behaviours=dict(simulated.behaviours),
-        )
-        line = ProcessLine(
-            wanted.name,
-            {wanted.name: wanted.channels},
-            journals,
-            lambda descriptor: start_line(descriptor, wanted),
-            simulated=True,
-        )
+        line = lines.build(self._settings, journals)
+        if line is None:
+            return
+        self._line = line
         self._stack.push_async_callback(line.close)
         await line.start()
         conclusion = Conclusion(house.store, house.ids, house.clock, self._spread)
@@ -219,8 +207,8 @@ class Service:
         await recover(house.store, line, conclusion, self._lease.owner)
         self._run(watch_lost(house.store, conclusion, self._lease.owner, house.clock))
         await arrivals.recover()
-        await line.publish(LineTable(house.policy.answered_numbers()))
-        house.policy.on_change.append(lambda: line.publish(LineTable(house.policy.answered_numbers())))
+        await line.publish(house.policy.line_table())
+        house.policy.on_change.append(lambda: line.publish(house.policy.line_table()))
         self._checks.append(Check("line", line.trouble))
         self._run(arrivals.run())
         self._run(dialling.run())

@@ -2,7 +2,7 @@
 
 A Unix socket in the data directory, for its owner alone (mode 0600). One request a connection: a line of JSON
 ``{"operation": "fax_show", "arguments": {...}}``, answered by a line ``{"answer": ...}`` or ``{"error": ..., "kind":
-...}``. Only the operations of :class:`relay.operations.Operations` can be named.
+...}``. Only the operations of :mod:`relay.operations` and :mod:`relay.telephone` can be named.
 """
 
 from __future__ import annotations
@@ -16,24 +16,27 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from relay.errors import NotFound, RelayError
-from relay.operations import Operations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from relay.operations import Operations
+    from relay.telephone import TelephoneOperations
 
 log = structlog.get_logger()
 
 #: The longest request and answer, bytes.
 MAX_LINE = 64 * 1024 * 1024
-OPERATIONS = frozenset(name for name in vars(Operations) if not name.startswith("_"))
 
 
 class ControlError(RelayError):
     """The service refused a request; the message is its sentence."""
 
 
-async def serve(path: Path, operations: Operations) -> asyncio.Server:
-    """Listen; the caller closes the server and the socket's file goes with it."""
+async def serve(path: Path, *desks: Operations | TelephoneOperations) -> asyncio.Server:
+    """Listen; the caller closes the server and the socket's file goes with it. ``desks``: whose methods are asked."""
+    operations = {name: getattr(desk, name) for desk in desks for name in vars(type(desk)) if not name.startswith("_")}
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, ValueError):
@@ -64,13 +67,13 @@ async def ask(path: Path, operation: str, **arguments: Any) -> Any:
     return reply["answer"]
 
 
-async def _carry_out(operations: Operations, line: bytes) -> dict[str, Any]:
+async def _carry_out(operations: Mapping[str, Callable[..., Any]], line: bytes) -> dict[str, Any]:
     try:
         request = json.loads(line)
         name, arguments = request["operation"], request["arguments"]
-        if name not in OPERATIONS:
+        if name not in operations:
             return {"error": f"there is no operation {name}", "kind": "ControlError"}
-        return {"answer": await getattr(operations, name)(**arguments)}
+        return {"answer": await operations[name](**arguments)}
     except RelayError as refused:
         return {"error": str(refused), "kind": type(refused).__name__}
     except (KeyError, TypeError, ValueError) as fault:

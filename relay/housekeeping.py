@@ -1,4 +1,4 @@
-"""Housekeeping: once a day, what nobody needs any more is deleted. Today that is blobs that no row names."""
+"""Housekeeping: once a day, what nobody needs any more is deleted: blobs that no row names, traces of old calls."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 import structlog
 
+from relay.store import traces
 from relay.store.tables import attachment, attempt, document
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ _NAMING = (attachment.c.blob, document.c.blob, document.c.pdf, attempt.c.transmi
 _AT_ONCE = 500  # names of one query
 
 
-async def run(store: Store, blobs: LocalBlobs, clock: Callable[[], float]) -> None:
+async def run(store: Store, blobs: LocalBlobs, clock: Callable[[], float], *, trace_days: float) -> None:
     """Keep house until cancelled."""
     while True:
+        await store.write(traces.drop, clock() - trace_days * DAY)
         dropped = await asyncio.to_thread(blobs.drop_strays, lambda names: store.read_now(named, names), clock() - DAY)
         if dropped:
             log.info("blobs without a row deleted", count=dropped)

@@ -1,6 +1,6 @@
 """The entry of a line process: ``python -m relay.line DESCRIPTOR SETTINGS``.
 
-Builds the sandbox and the trunk and runs the line. Started by main with one end of a link and the line's settings as
+Builds the sandbox and the network and runs the line. Started by main with one end of a link and the line's settings as
 JSON (:class:`LineSettings`). It dies with main: the link ends, and the kernel kills it if it does not hear that.
 """
 
@@ -14,6 +14,7 @@ import signal
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from relay.confine import Confinement, Sandbox
 from transport.calls import RINGING, Premises
@@ -28,7 +29,11 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """What a line process needs to know. ``exchange``: socket of a simulated network that runs elsewhere."""
+    """What a line process needs to know.
+
+    ``exchange``: socket of a simulated network that runs elsewhere. ``sip``: the fields of
+    :class:`transport.sip.settings.SipSettings`, for a line of real telephone trunks in its place.
+    """
 
     name: str
     channels: int
@@ -38,6 +43,8 @@ class LineSettings:
     real_time: bool = False
     exchange: str | None = None
     behaviours: dict[str, str] = field(default_factory=dict)
+    sip: dict[str, Any] | None = None
+    calls_per_worker: int = 8
 
 
 async def start(descriptor: int, settings: LineSettings) -> asyncio.subprocess.Process:
@@ -58,12 +65,9 @@ def main(arguments: list[str]) -> None:
 async def _serve(descriptor: int, settings: LineSettings) -> None:
     os.set_inheritable(descriptor, False)  # noqa: FBT003  the function's only parameter
     link = Link.of_descriptor(descriptor)
-    exchange = Path(settings.exchange) if settings.exchange is not None else None
     try:
         library()
-        network = SimulatedNetwork(
-            exchange, settings.behaviours, real_time=settings.real_time, channels=settings.channels
-        )
+        network = _network(settings)
     except (LibraryMissing, UnknownBehaviour) as fault:
         link.post({"say": "broken", "reason": str(fault)})
         link.close()
@@ -74,6 +78,11 @@ async def _serve(descriptor: int, settings: LineSettings) -> None:
         await LineProcess(link, premises).run(network.up)
     finally:
         await confinement.close()
+
+
+def _network(settings: LineSettings) -> SimulatedNetwork:
+    exchange = Path(settings.exchange) if settings.exchange is not None else None
+    return SimulatedNetwork(exchange, settings.behaviours, real_time=settings.real_time, channels=settings.channels)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from policies import Feature, RefusalKind, check_recipient
 from relay.errors import Refusal
 from relay.fax import Inbound, Outbound, terminal
 from relay.policy import recipient_settings, submission_settings
-from relay.store import faxes
+from relay.store import faxes, traces
 from relay.store.tables import attempt, channel, delivery, document, fax, submission
 from relay.submission import File, Recipient, Submission, resubmit, submit
 
@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from relay.store.engine import Store
 
 Json = dict[str, Any]
+
+_TEST_PAGE = """faxrelay: a test page
+
+This page was sent to try a telephone trunk. Nobody needs to answer it.
+
+The quick brown fox jumps over the lazy dog. 0123456789
+"""
 
 _UNENDED = [state.value for state in (*Outbound, *Inbound) if not terminal(state)]
 
@@ -97,6 +104,42 @@ class Operations:
         )
         made = await self._store.write(submit, self._ids, asked, self._clock())
         return {"submission": str(made.id), "faxes": [str(fax_id) for fax_id in made.faxes]}
+
+    async def call_trace(self, fax_id: int) -> Json:
+        """Return what was said on the wire in each call of a fax; raises :class:`NotFound`."""
+        row = await self._store.read(faxes.get, fax_id)
+        kept = await self._store.read(traces.of_fax, fax_id)
+        calls = [
+            {
+                "attempt": one.attempt,
+                "call": one.call,
+                "entries": [
+                    {"at": at, "arrow": arrow, "layer": layer, "text": text} for at, arrow, layer, text in one.entries
+                ],
+            }
+            for one in kept
+        ]
+        return {"id": str(fax_id), "number": row.number, "peer": row.peer, "calls": calls}
+
+    async def trunk_test_fax(self, name: str, to: str, *, number: str | None = None) -> Json:
+        """Send one page by one trunk, once, to a number that the policy allows; return its fax."""
+        sending = self._sending_number(number)
+        known = self._recipient(to, sending)
+        blob = self._blobs.put(_TEST_PAGE.encode("ascii"))
+        once = {"trunks": [name], "retries": {"retries": 0}}
+        asked = Submission(
+            source="command",
+            sender=None,
+            proof="command",
+            number=sending.number,
+            subject=f"Test of the trunk {name}",
+            files=(File("test.txt", "text/plain", blob.size, blob.name),),
+            recipients=(Recipient(known.number, to, {**known.settings, **once}),),
+            answerable=False,
+            settings=submission_settings(sending.settings, sending, "en"),
+        )
+        made = await self._store.write(submit, self._ids, asked, self._clock())
+        return {"fax": str(made.faxes[0])}
 
     async def queue(self) -> Json:
         """Return how much waits in each state, what is on the lines, and how old the oldest of each kind is."""

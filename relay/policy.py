@@ -15,6 +15,7 @@ import structlog
 import watchfiles
 
 from policies import Feature, Policy, PolicyErrors, load
+from transport.seam import LineTable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,6 +59,10 @@ class PolicyHolder:
         return frozenset(
             number for number, entry in self.current.numbers.items() if Feature.FAX_TO_MAIL in entry.features
         )
+
+    def line_table(self) -> LineTable:
+        """Return what the line needs to know: the numbers it answers, its trunks and its devices."""
+        return LineTable(self.answered_numbers())
 
     def inbound_settings(self, number: str) -> dict[str, Any]:
         """Return the settings that travel with a fax that arrived for ``number``."""

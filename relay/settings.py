@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from policies import BadAddress, Proof, normalise_address
 from policies.document import read
@@ -68,6 +68,9 @@ class Smtp(_Section):
     )
 
 
+Section = TypeVar("Section", bound=_Section)
+
+
 class Smarthost(_Section):
     """The mail server that takes our mail."""
 
@@ -113,7 +116,7 @@ class Web(_Section):
 class Simulated(_Section):
     """The telephone network in memory. It never reaches a real telephone."""
 
-    enabled: bool = Field(default=True, description="Whether there is one.")
+    enabled: bool = Field(default=True, description="Whether there is one, where `lines.sip` is not set.")
     channels: int = Field(8, ge=1, le=64, description="Calls at once.")
     real_time: bool = Field(default=False, description="Let calls last as long as real ones.")
     exchange: Path | None = Field(None, description="Socket of a network that runs elsewhere; none: one of our own.")
@@ -122,10 +125,40 @@ class Simulated(_Section):
     )
 
 
+class Sip(_Section):
+    """Real telephone lines by SIP. The trunks and devices stand in the policy files."""
+
+    address: str = Field("0.0.0.0", description="Address to listen on for SIP and media.")  # noqa: S104  trunks call in
+    port: int = Field(5060, ge=1, le=65535, description="UDP and TCP port of SIP.")
+    tls_port: Port = Field(0, description="TLS port of SIP, usually 5061; 0: none.")
+    certificate: Path | None = Field(None, description="PEM file of our certificate chain, for TLS.")
+    key: Path | None = Field(None, description="PEM file of its key.")
+    external_address: str | None = Field(
+        None, description="Our address as the far side sees it, where a NAT stands between; none: the local one."
+    )
+    media_first: int = Field(30000, ge=1024, le=65000, description="First UDP port for media; a call takes four.")
+    media_last: int = Field(30999, ge=1028, le=65535, description="Last UDP port for media.")
+    trusted: list[str] = Field(
+        default_factory=list, description="Networks (CIDR) that are never banned for wrong passwords or scans."
+    )
+    ring_seconds: float = Field(120.0, gt=0, description="How long a number may ring, seconds.")
+    calls_per_worker: int = Field(8, ge=1, le=16, description="Calls that share a media worker.")
+
+    @model_validator(mode="after")
+    def _has_what_tls_needs(self) -> Self:
+        if self.tls_port and not (self.certificate and self.key):
+            raise ValueError("tls_port needs certificate and key; name their PEM files, or leave tls_port out")
+        if self.media_last < self.media_first + 3:
+            raise ValueError("media_last must leave room for a call (four ports) above media_first")
+        return self
+
+
 class Lines(_Section):
     """Ways to the telephone network."""
 
     simulated: Simulated = Field(default_factory=Simulated, description="The simulated telephone network.")
+    sip: Sip | None = Field(None, description="Real telephone lines by SIP; `sip: {}` takes every default.")
+    trace_days: float = Field(30.0, gt=0, description="How long the traces of calls are kept, days.")
 
 
 class Log(_Section):
@@ -189,7 +222,19 @@ def load(file: Path | None = None, environment: dict[str, str] | None = None) ->
     except ValidationError as fault:
         raise SettingsError("\n".join(_explain(file, document, error) for error in fault.errors())) from fault
     home = file.absolute().parent if file is not None else Path.cwd()
-    return _check(settings.model_copy(update={"data": home / settings.data}))
+    return _check(_at(home, settings))
+
+
+def _at(home: Path, section: Section) -> Section:
+    """Return a section with every relative path counted from ``home``."""
+    changes: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Path):
+            changes[name] = home / value
+        elif isinstance(value, _Section):
+            changes[name] = _at(home, value)
+    return section.model_copy(update=changes)
 
 
 def secret(reference: str) -> str:

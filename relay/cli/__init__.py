@@ -11,11 +11,13 @@ from pathlib import Path
 
 import click
 
+from relay.cli.call import call
 from relay.cli.doctor import doctor
 from relay.cli.fax import fax
 from relay.cli.policy import policy
 from relay.cli.queue import queue
 from relay.cli.serve import serve
+from relay.cli.trunk import trunk
 
 
 @click.group(
@@ -36,5 +38,5 @@ def faxrelay(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-for command in (serve, fax, queue, policy, doctor):
+for command in (serve, fax, queue, call, trunk, policy, doctor):
     faxrelay.add_command(command)

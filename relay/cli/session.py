@@ -62,6 +62,19 @@ def ask(context: click.Context, operation: str, **arguments: Any) -> Any:
         stop(str(error), REFUSED)
 
 
+def ask_service(context: click.Context, operation: str, **arguments: Any) -> Any:
+    """Carry out an operation that only a running service can: its telephone line is asked."""
+    settings = settings_of(context)
+    try:
+        return asyncio.run(control.ask(settings.data / "control.sock", operation, **arguments))
+    except ConnectionError:
+        stop(f"no service answers at {settings.data}; start `faxrelay serve`, whose line is asked", NO_SERVICE)
+    except NotFound as error:
+        stop(str(error), NOT_FOUND)
+    except RelayError as error:
+        stop(str(error), REFUSED)
+
+
 async def _ask(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
     with contextlib.suppress(ConnectionError):
         return await control.ask(settings.data / "control.sock", operation, **arguments)
