@@ -9,6 +9,7 @@ import pytest
 from transport.seam import Cause
 from transport.simulated.behaviours import BEHAVIOURS, Behaviour
 from transport.simulated.numbers import NUMBERS
+from transport.t30 import Resolution
 
 from .service import Relay
 
@@ -36,7 +37,7 @@ def expected(behaviour: Behaviour) -> tuple[str, int]:
     """Return the state in which a fax to such a far end ends, and the calls that it takes."""
     if not behaviour.confirms_last_page:
         return "uncertain", 1
-    if behaviour.first is not None:
+    if behaviour.first is not None or not behaviour.resolutions & Resolution.FINE:
         return "sent", 2
     if behaviour.cause is Cause.CONFIRMED:
         return "sent", 1

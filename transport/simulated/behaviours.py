@@ -60,7 +60,9 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "v27ter": Behaviour("a slow machine: V.27ter, 4800 bit/s", _OK, modems=Modem.V27TER),
     "2400": Behaviour("a bad line: only V.27ter at 2400 bit/s gets through", _OK, modems=Modem.V27TER, fastest=2400),
     "standard": Behaviour(
-        "a machine with standard resolution only: takes no fine page", Cause.DOCUMENT, resolutions=_STANDARD_ONLY
+        "a machine with standard resolution only: the second call brings it such pages",
+        Cause.DOCUMENT,
+        resolutions=_STANDARD_ONLY,
     ),
     "noisy": Behaviour(
         "a V.29 machine behind a noisy audio line: slower, but it works",
