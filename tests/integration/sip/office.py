@@ -43,6 +43,7 @@ class SipOffice:
     line: ProcessLine
     folder: Path
     port: int
+    tls_port: int
     media: range
     ports: Ports
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
@@ -147,8 +148,13 @@ def carrier(port: int, **changes: Any) -> TrunkAccount:
 
 
 @contextlib.asynccontextmanager
-async def sip_office(folder: Path, *, ring_seconds: float = 20.0, **sip: Any) -> AsyncIterator[SipOffice]:
-    """Start a line of SIP; ``sip`` are fields of :class:`transport.sip.settings.SipSettings`."""
+async def sip_office(
+    folder: Path, *, ring_seconds: float = 20.0, own_tls: bool = False, **sip: Any
+) -> AsyncIterator[SipOffice]:
+    """Start a line of SIP; ``sip`` are fields of :class:`transport.sip.settings.SipSettings`.
+
+    ``own_tls``: it listens for TLS, too, with the certificate that ``sip`` names.
+    """
     journals, state = folder / "journals", folder / "state"
     for made in (journals, state):
         made.mkdir(parents=True, exist_ok=True)
@@ -156,7 +162,8 @@ async def sip_office(folder: Path, *, ring_seconds: float = 20.0, **sip: Any) ->
     first = media_ports.block()
     port = ports.block()
     wanted = {
-        "address": LOOPBACK, "port": port, "media_ports": (first, first + _MEDIA - 2), "state": str(state),
+        "address": LOOPBACK, "port": port, "tls_port": port + 1 if own_tls else 0,
+        "media_ports": (first, first + _MEDIA - 2), "state": str(state),
         "whitelist": (f"{LOOPBACK}/32",), **sip,
     }  # fmt: skip
     settings = LineSettings("sip", 0, str(journals), ring_seconds=ring_seconds, sip=wanted)
@@ -174,7 +181,7 @@ async def sip_office(folder: Path, *, ring_seconds: float = 20.0, **sip: Any) ->
         return processes[-1]
 
     line = ProcessLine("sip", {}, journals, begin, simulated=False)
-    office = SipOffice(line, folder, port, range(first, first + _MEDIA), ports, processes)
+    office = SipOffice(line, folder, port, port + 1, range(first, first + _MEDIA), ports, processes)
     await line.start()
     try:
         yield office

@@ -158,12 +158,13 @@ def _uac_request(element: ET.Element, branch: str) -> str:
     if uri == "called":
         uri = "sip:[called]@[remote_ip]:[remote_port]"
     to = element.get("to", "<sip:[called]@[remote_ip]:[remote_port]>")
+    tag = "" if "uri" in element.attrib and method != "ACK" else "[peer_tag_param]"
     origin = element.get("from", "<sip:[caller]@[local_ip]:[local_port]>")
     headers = [
         _VIA.format(branch=branch),
         *(["[routes]"] if "uri" not in element.attrib else []),
         f"From: {origin};tag=[call_number]near",
-        f"To: {to}[peer_tag_param]",
+        f"To: {to}{tag}",
         "Call-ID: [call_id]",
         f"CSeq: {element.attrib['cseq']} {method}",
         "Max-Forwards: 70",
