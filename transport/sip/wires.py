@@ -1,0 +1,407 @@
+"""The sockets of SIP on asyncio: UDP, TCP, TLS; the only ones that this line opens for signalling.
+
+A :class:`Flow` is a way to one remote end. The UDP socket and the listeners are bound without port sharing, so that a
+second process on the same port is told so and never takes half of the messages. Connections are bounded in number,
+in what they may send before a message ends, and in how long they may take for it; those to trunks are kept open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transport.sip.framing import BadStream, Framer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from transport.sip.settings import SipSettings
+    from transport.sip.stack.messages import Flow
+    from transport.sip.uri import Uri
+
+_MOST_CONNECTIONS = 500
+_MOST_OF_A_SOURCE = 20
+_MOST_UNSENT = 1 << 20
+_CONNECTING = 8.0
+_MESSAGE = 15.0  # seconds a message may take from its first byte to its last
+_IDLE = 3600.0  # seconds an accepted connection may say nothing
+_PING = 45.0  # between keep-alives of ours (RFC 5626 4.4.1 takes up to 120)
+_BUFFER = 1 << 20
+_LOCALS = 1000
+PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go: an address, what carries them, and for TLS the name and the authorities to verify."""
+
+    transport: str
+    host: str
+    port: int
+    name: str = ""
+    ca: str = ""
+
+
+class Wires:
+    """A line's sockets. ``receive(data, flow)``: a message came; ``broken(flow, reason)``: a connection ended."""
+
+    def __init__(
+        self, settings: SipSettings, receive: Callable[[bytes, Flow], None], broken: Callable[[Flow, str], None]
+    ) -> None:
+        self._settings = settings
+        self.receive = receive
+        self.broken = broken
+        self.ports = {"udp": settings.port, "tcp": settings.port, "tls": settings.tls_port or settings.port}
+        self._udp: asyncio.DatagramTransport | None = None
+        self._servers: list[asyncio.Server] = []
+        self._connections: dict[Target, StreamFlow] = {}
+        self._accepted: dict[tuple[str, tuple[str, int]], StreamFlow] = {}
+        self._locals: OrderedDict[str, str] = OrderedDict()
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Open the sockets; raises OSError where a port is taken, ssl.SSLError where the certificate is unusable."""
+        loop = asyncio.get_running_loop()
+        address, port = self._settings.address, self._settings.port
+        try:
+            self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(address, port))
+            plain = self._udp.get_extra_info("socket")
+            with contextlib.suppress(OSError):
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            self.ports["udp"] = self.ports["tcp"] = plain.getsockname()[1]
+            self._servers.append(await self._listen("tcp", address, self.ports["tcp"], None))
+            if self._settings.tls_port:
+                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                context.load_cert_chain(self._settings.certificate, self._settings.key)
+                self._servers.append(await self._listen("tls", address, self._settings.tls_port, context))
+        except BaseException:
+            self.close()
+            raise
+
+    async def _listen(self, transport: str, address: str, port: int, context: ssl.SSLContext | None) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(
+            lambda: StreamFlow(self, transport, None), address, port, ssl=context,
+            ssl_handshake_timeout=_CONNECTING if context else None,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Close every socket."""
+        for server in self._servers:
+            server.close()
+        for flow in (*self._connections.values(), *self._accepted.values()):
+            flow.shut()
+        for task in self._tasks:
+            task.cancel()
+        if self._udp is not None:
+            self._udp.close()
+            self._udp = None
+        self._servers.clear()
+        self._connections.clear()
+        self._accepted.clear()
+
+    def send_datagram(self, data: bytes, remote: tuple[str, int]) -> None:
+        """Send one datagram; a network that refuses it is found out by timers."""
+        if self._udp is not None and not self._udp.is_closing():
+            self._udp.sendto(data, remote)
+
+    def flow(self, target: Target) -> Flow:
+        """Return the way to a target; a connection that is not there yet is being made."""
+        remote = target.host, target.port
+        if target.transport == "udp":
+            return UdpFlow(self, remote)
+        found = self._connections.get(target)
+        if found is None or found.closed:
+            found = StreamFlow(self, target.transport, remote)
+            self._connections[target] = found
+            task = asyncio.get_running_loop().create_task(self._connect(found, target))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return found
+
+    def accepted(self, transport: str, remote: tuple[str, int]) -> Flow | None:
+        """Return the way back to a remote end that came to us, ``None`` where its connection is no more."""
+        if transport == "udp":
+            return UdpFlow(self, remote)
+        found = self._accepted.get((transport, remote))
+        if found is not None and not found.closed:
+            return found
+        return next((one for target, one in self._connections.items() if one.remote == remote and not one.closed), None)
+
+    def hop(self, uri: Uri, base: Flow) -> Flow:
+        """Return the way toward the next hop of a dialog, which began on ``base``.
+
+        Names, and private addresses told by a public peer (NAT), stay on the flow that is known to work.
+        """
+        transport = uri.transport or base.transport
+        here = isinstance(base, UdpFlow) or not getattr(base, "closed", False)
+        if transport not in PORTS or not _is_ip(uri.host) or (transport == "tls" and here):
+            return base
+        port = uri.port or PORTS[transport]
+        if transport == base.transport and here and (
+            (uri.host, port) == base.remote or (transport != "udp" and uri.host == base.remote[0])
+        ):  # fmt: skip
+            return base
+        if here and is_private(uri.host) and not is_private(base.remote[0]):
+            return base
+        return self.flow(Target(transport, uri.host, port))
+
+    def local(self, remote: str, transport: str) -> tuple[str, int]:
+        """Return our address as ``remote`` should use it."""
+        port = self.ports[transport]
+        external = self._settings.external_address
+        if external and not is_private(remote):
+            return external, port
+        bound = self._settings.address
+        if not ipaddress.ip_address(bound).is_unspecified:
+            return bound, port
+        known = self._locals.get(remote)
+        if known is None:
+            known = self._locals[remote] = _local_toward(remote)
+            if len(self._locals) > _LOCALS:
+                self._locals.popitem(last=False)
+        return known, port
+
+    async def _connect(self, flow: StreamFlow, target: Target) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            tls: dict[str, Any] = {}
+            if target.transport == "tls":
+                tls = {"ssl": self._context(target.ca), "server_hostname": target.name or target.host}
+            async with asyncio.timeout(_CONNECTING):
+                await loop.create_connection(lambda: flow, target.host, target.port, **tls)
+        except (OSError, TimeoutError, ValueError) as fault:
+            flow.failed(_words(fault, target))
+
+    def _context(self, ca: str) -> ssl.SSLContext:
+        if ca not in self._contexts:
+            self._contexts[ca] = ssl.create_default_context(cafile=ca or None)
+        return self._contexts[ca]
+
+    def joined(self, flow: StreamFlow) -> bool:
+        """Take an accepted connection; returns whether there is room for it."""
+        source = flow.remote[0]
+        if len(self._accepted) >= _MOST_CONNECTIONS:
+            return False
+        if sum(1 for _, remote in self._accepted if remote[0] == source) >= _MOST_OF_A_SOURCE:
+            return False
+        self._accepted[flow.transport, flow.remote] = flow
+        return True
+
+    def left(self, flow: StreamFlow, reason: str) -> None:
+        """Forget a connection and tell who waits for answers by it."""
+        if self._accepted.get((flow.transport, flow.remote)) is flow:
+            del self._accepted[flow.transport, flow.remote]
+        for target in [one for one, known in self._connections.items() if known is flow]:
+            del self._connections[target]
+        self.broken(flow, reason)
+
+
+class UdpFlow:
+    """The UDP socket and one remote address."""
+
+    transport = "udp"
+    reliable = False
+    __slots__ = ("_wires", "remote")
+
+    def __init__(self, wires: Wires, remote: tuple[str, int]) -> None:
+        self._wires, self.remote = wires, remote
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UdpFlow) and other.remote == self.remote and other._wires is self._wires
+
+    def __hash__(self) -> int:
+        return hash(self.remote)
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """Return our address as it should be used."""
+        return self._wires.local(self.remote[0], "udp")
+
+    def send_to(self, data: str | bytes, address: object) -> None:
+        """Send to the port that Via names, never to another host (RFC 3581 4)."""
+        remote = self.remote
+        if isinstance(address, tuple) and address[0] == remote[0]:
+            remote = address
+        self._wires.send_datagram(_encoded(data), remote)
+
+    def getSIPaddr(self) -> tuple[tuple[str, int], str]:  # noqa: N802  the library's name
+        """Return what stands for us in Via."""
+        host, port = self.local
+        return (bracketed(host), port), "udp"
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._wires.receive(data, UdpFlow(self._wires, (addr[0], addr[1])))
+
+
+class StreamFlow(asyncio.Protocol):
+    """A TCP or TLS connection, made by us (``remote`` given) or accepted."""
+
+    reliable = True
+
+    def __init__(self, wires: Wires, transport: str, remote: tuple[str, int] | None) -> None:
+        self.transport = transport
+        self.closed = False
+        self.remote = remote or ("", 0)
+        self._wires = wires
+        self._ours = remote is not None
+        self._pending: list[bytes] = []
+        self._socket: asyncio.Transport | None = None
+        self._framer = Framer()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """Return our address as it should be used."""
+        return self._wires.local(self.remote[0], self.transport)
+
+    def getSIPaddr(self) -> tuple[tuple[str, int], str]:  # noqa: N802  the library's name
+        """Return what stands for us in Via."""
+        host, port = self.local
+        return (bracketed(host), port), self.transport
+
+    def send_to(self, data: str | bytes, address: object) -> None:
+        """Send by the connection; what comes before it stands waits for it."""
+        del address
+        raw = _encoded(data)
+        if self.closed:
+            asyncio.get_running_loop().call_soon(self._wires.broken, self, "the connection is closed")
+        elif self._socket is None:
+            self._pending.append(raw)
+        elif self._socket.get_write_buffer_size() > _MOST_UNSENT:
+            self._socket.abort()
+        else:
+            self._socket.write(raw)
+
+    def connection_made(self, transport: Any) -> None:
+        """Take the connection."""
+        self._socket = transport
+        peer = transport.get_extra_info("peername") or ("", 0)
+        if self.closed:
+            transport.abort()
+            return
+        if not self._ours:
+            self.remote = peer[0], peer[1]
+            if not self._wires.joined(self):
+                self.closed = True
+                transport.abort()
+                return
+        for raw in self._pending:
+            transport.write(raw)
+        self._pending.clear()
+        self._wait(_PING if self._ours else _IDLE)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        try:
+            frames = self._framer.feed(data)
+        except BadStream:
+            self._abort()
+            return
+        for _ in range(self._framer.pings):
+            self.send_to(b"\r\n", None)
+        self._framer.pings = 0
+        for frame in frames:
+            self._wires.receive(frame, self)
+        if not self._framer.waiting:
+            self._wait(_PING if self._ours else _IDLE)
+        elif frames or self._timer is None or self._timer.when() - asyncio.get_running_loop().time() > _MESSAGE:
+            self._wait(_MESSAGE)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
+        self._end("the connection ended" if exc is None else f"the connection broke: {_short(exc)}")
+
+    def failed(self, reason: str) -> None:
+        """Note that the connection was never made."""
+        self._end(reason)
+
+    def shut(self) -> None:
+        """Close it."""
+        if self._socket is not None:
+            self._socket.close()
+        self._end("closed")
+
+    def _end(self, reason: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.closed:
+            self.closed = True
+            self._wires.left(self, reason)
+
+    def _abort(self) -> None:
+        if self._socket is not None:
+            self._socket.abort()
+
+    def _wait(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._waited)
+
+    def _waited(self) -> None:
+        if self._ours and not self._framer.waiting and self._socket is not None:
+            self._socket.write(b"\r\n\r\n")
+            self._wait(_PING)
+        else:
+            self._abort()
+
+
+def _encoded(data: str | bytes) -> bytes:
+    return data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
+
+
+def bracketed(host: str) -> str:
+    """Return a host as URIs and Via write it."""
+    return f"[{host}]" if ":" in host else host
+
+
+def is_private(host: str) -> bool:
+    """Return whether an address is of a network without the Internet's routing (RFC 1918, loopback, ...)."""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _local_toward(remote: str) -> str:
+    family = socket.AF_INET6 if ":" in remote else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((remote, 5060))
+        except OSError:
+            return "::1" if family == socket.AF_INET6 else "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def _words(fault: BaseException, target: Target) -> str:
+    where = f"{target.host}:{target.port}"
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return f"the certificate of {where} was not accepted: {fault.verify_message}"
+    if isinstance(fault, TimeoutError):
+        return f"no connection to {where} within {_CONNECTING:.0f} s"
+    return f"no connection to {where}: {_short(fault)}"
+
+
+def _short(fault: BaseException) -> str:
+    text = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault) or type(fault).__name__
+    return "".join(one for one in text if " " <= one <= "~")[:120]
