@@ -304,7 +304,8 @@ class Devices:
             detail = f"registered from {first['source']} for {first['seconds']:.0f} s{answers}"
         return {
             "name": device.account.name, "number": device.account.number, "up": up, "detail": detail,
-            "calls": device.calls, "channels": device.account.channels, "last_code": device.last_code, "contacts": contacts,
+            "calls": device.calls, "channels": device.account.channels, "last_code": device.last_code,
+            "contacts": contacts,
         }  # fmt: skip
 
 

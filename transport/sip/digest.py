@@ -143,9 +143,8 @@ class Challenger:
         if qop and not {"nc", "cnonce"} <= params.keys():
             return Verdict.BAD
         known = password if password is not None else "no such user"
-        right = hmac.compare_digest(
-            _response(algorithm, params | {"qop": qop}, known, method), params["response"].lower().encode().decode("latin-1")
-        ) if params["response"].isascii() else False  # fmt: skip
+        expected = _response(algorithm, params | {"qop": qop}, known, method)
+        right = hmac.compare_digest(expected.encode(), params["response"].lower().encode(errors="surrogateescape"))
         if not right or password is None:
             return Verdict.BAD
         return Verdict.GOOD if self._fresh(params["nonce"], params.get("nc", ""), now) else Verdict.STALE

@@ -37,8 +37,15 @@ class Registration:
         return now < self.until
 
     def answered(
-        self, now: float, code: int, reason: str, *, granted: int | None = None, wait: int | None = None, least: int | None = None
-    ) -> None:  # fmt: skip
+        self,
+        now: float,
+        code: int,
+        reason: str,
+        *,
+        granted: int | None = None,
+        wait: int | None = None,
+        least: int | None = None,
+    ) -> None:
         """Take the final answer to a REGISTER.
 
         ``granted``: seconds that a 200 gives; ``wait``: Retry-After; ``least``: Min-Expires of a 423, seconds.

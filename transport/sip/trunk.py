@@ -208,8 +208,8 @@ class Trunk:
         contact = contact_of(self.account.username or "fax", flow)
         self._number += 10
         response = await self._asked(
-            "REGISTER", str(Uri("sip", "", self.domain, self._port)), flow, sender=ours, receiver=ours, call_id=self._call_id,
-            number=self._number, contact=contact, headers=[("Expires", str(self.registration.expires))],
+            "REGISTER", str(Uri("sip", "", self.domain, self._port)), flow, sender=ours, receiver=ours,
+            call_id=self._call_id, number=self._number, contact=contact, headers=[("Expires", str(self.registration.expires))],
         )  # fmt: skip
         now = self._clock()
         if response.fault:
@@ -247,7 +247,8 @@ class Trunk:
         self.keepalive.answered(now, response.scode, response.fault, now - began)
         if response.fault:
             return f"no answer to OPTIONS from {target.host}:{target.port}: {response.fault}"
-        return f"{response.scode} {_printable(response.reason)} from {target.host}:{target.port} in {(now - began) * 1000:.0f} ms"
+        said = f"{response.scode} {_printable(response.reason)}"
+        return f"{said} from {target.host}:{target.port} in {(now - began) * 1000:.0f} ms"
 
     async def _asked(self, method: str, uri: str, flow: Flow, **more: Any) -> Response:
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()

@@ -29,9 +29,13 @@ _SHORTEST_SESSION = 90
 _LINGERS = 40.0  # seconds that an ended dialog still answers what was under way
 _OFFERLESS = ("UPDATE",)
 _SIMPLE = {
-    "INFO": (200, "OK"), "OPTIONS": (200, "OK"), "REFER": (603, "Decline"), "NOTIFY": (481, "Subscription Does Not Exist"),
-    "SUBSCRIBE": (489, "Bad Event"), "PRACK": (481, "Call/Transaction Does Not Exist"), "MESSAGE": (405, "Method Not Allowed"),
-}  # fmt: skip
+    "INFO": (200, "OK"),
+    "OPTIONS": (200, "OK"),
+    "REFER": (603, "Decline"),
+    "NOTIFY": (481, "Subscription Does Not Exist"),
+    "SUBSCRIBE": (489, "Bad Event"),
+    "PRACK": (481, "Call/Transaction Does Not Exist"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Dialog:
         answerer: Answerer | None = None,
         symmetric: bool = False,
     ) -> None:
-        """``local``, ``remote``: values of From and To with tags; ``symmetric``: stay on the flow, whatever URIs say."""
+        """Make it. ``local``, ``remote``: From and To with tags; ``symmetric``: stay on the flow, whatever URIs say."""
         self._around, self._user = around, user
         self.call_id, self._local, self._remote = call_id, local, remote
         self.tags = tags
@@ -299,7 +303,8 @@ class Dialog:
             headers = [("Allow", ALLOW), *headers]
         return messages.request(
             method, self._target, sender=self._local, receiver=self._remote, call_id=self.call_id, number=self._number,
-            contact=self._contact if method in ("INVITE", "UPDATE") else "", routes=self._routes, headers=headers, body=body,
+            contact=self._contact if method in ("INVITE", "UPDATE") else "", routes=self._routes, headers=headers,
+            body=body,
         )  # fmt: skip
 
     def _refreshed(self, message: Message) -> None:

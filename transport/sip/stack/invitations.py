@@ -103,8 +103,8 @@ class Invitation:
         invite = self._invite
         self._number += 1
         request = messages.request(
-            "INVITE", invite.uri, sender=f"{invite.sender};tag={self.tag}", receiver=invite.receiver, call_id=self.call_id,
-            number=self._number, contact=invite.contact, body=invite.body,
+            "INVITE", invite.uri, sender=f"{invite.sender};tag={self.tag}", receiver=invite.receiver,
+            call_id=self.call_id, number=self._number, contact=invite.contact, body=invite.body,
             headers=[("Allow", ALLOW), *invite.headers, *self._authorizer.headers.items()],
         )  # fmt: skip
         self._transaction = self._around.transactions.send(request, self.flow, self._answered)
@@ -228,8 +228,8 @@ class Summons:
         to = messages.text(request, "to")
         dialog = Dialog(
             self._around, user, call_id=self.call_id, local=f"{to.rstrip('; ')};tag={self.tag}",
-            remote=messages.text(request, "from"), tags=(self.tag, messages.address(request, "from").tag), contact=contact,
-            target=str(self._target), routes=self._routes, number=0, flow=request.flow, answerer=self._answerer,
+            remote=messages.text(request, "from"), tags=(self.tag, messages.address(request, "from").tag),
+            contact=contact, target=str(self._target), routes=self._routes, number=0, flow=request.flow, answerer=self._answerer,
             symmetric=self._symmetric,
         )  # fmt: skip
         dialog.awaits_ack(request.getHFBody("cseq").getCSeqNum())

@@ -212,11 +212,7 @@ def _check(message: Message) -> None:
     number, method = message.getHFBody("cseq").getCSeq()
     if not 0 <= number < _LARGEST_CSEQ:
         raise BadMessage("a CSeq out of range")
-    vias = [header.getBody() for header in message.getHFs("via")]
-    top = vias[0]
-    top.getTAddr()
-    if any(not _TOKEN_TEXT.fullmatch(str(value)) for value in (top.getBranch() or "none", top.hostname)):
-        raise BadMessage("a Via that cannot be used")
+    top = _via(message)
     if any(one.tag and not _TOKEN_TEXT.fullmatch(one.tag) for one in (sender, receiver)):
         raise BadMessage("a tag that is no token")
     if message.sipver.upper() != "SIP/2.0" or top.sipver.replace(" ", "") != "SIP/2.0":
@@ -226,6 +222,15 @@ def _check(message: Message) -> None:
             raise BadMessage("a status code out of range")
     elif method != message.method or not _METHOD.fullmatch(method):
         raise BadMessage("a method that CSeq does not have")
+
+
+def _via(message: Message) -> Any:
+    """Return the topmost Via, all of them readable."""
+    top = [header.getBody() for header in message.getHFs("via")][0]
+    top.getTAddr()
+    if any(not _TOKEN_TEXT.fullmatch(str(value)) for value in (top.getBranch() or "none", top.hostname)):
+        raise BadMessage("a Via that cannot be used")
+    return top
 
 
 def _bad_request(message: Message) -> SipResponse | None:
