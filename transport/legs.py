@@ -1,21 +1,28 @@
 """The media side of one fax machine: what is heard in 20 ms goes in, what is said comes out. Sans-I/O.
 
 A leg joins an engine to the form that its media have on the wire: UDPTL datagrams for T.38, 160 octets of G.711 A-law
-for audio. Our own machine and the far ends of the simulated network are built of the same legs.
+for audio, RTP packets for audio on a real network. Our own machine and the far ends of the simulated network are built
+of the same legs.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from transport.rtp import BLOCK, HEADER, RtpReceiver, RtpSender
 from transport.spandsp import AudioEngine, Engine, Law, Listener, Machine, T38Engine
-from transport.udptl import Receiver, Sender
+from transport.telephone_events import CED, CNG
+from transport.udptl import PATIENCE, Receiver, Sender, is_udptl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from transport.order import Media
 
 #: Seconds that one tick lasts.
 TICK = 0.02
+#: Ticks that a call's end may still hear: more than a jitter buffer holds.
+_FLUSHED = 100
 
 
 class Leg(Protocol):
@@ -29,52 +36,110 @@ class Leg(Protocol):
     def lost(self) -> int:
         """How many packets nothing repaired."""
 
-    def tick(self, heard: list[bytes]) -> list[bytes]:
-        """Take what was heard since the last tick and return what is said in this one."""
+    @property
+    def heard(self) -> int:
+        """How many packets came."""
+
+    @property
+    def wants(self) -> bool:
+        """Whether there is a use for what has come meanwhile."""
+
+    def accepts(self, datagram: bytes) -> bool:
+        """Return whether a datagram can be the far end's media."""
+
+    def tick(self, heard: list[bytes]) -> Sequence[bytes | bytearray]:
+        """Take what was heard since the last tick and return what is said in this one, good until the next."""
+
+    def flush(self, heard: list[bytes]) -> None:
+        """Let the engine hear all that has come: the call is over."""
+
+    def change(self, media: Media) -> None:
+        """Go on with other media of the same kind."""
+
+    def counters(self) -> str:
+        """Return what was counted, for a trace."""
 
     def close(self) -> None:
         """Free the machine."""
 
 
 class T38Leg:
-    """T.38 over UDPTL with redundancy."""
+    """T.38 over UDPTL with error correction."""
 
     def __init__(
-        self, machine: Machine, listener: Listener, tamper: Callable[[bytes], bytes] = lambda packet: packet
+        self,
+        machine: Machine,
+        listener: Listener,
+        tamper: Callable[[bytes], bytes] = lambda packet: packet,
+        media: Media | None = None,
     ) -> None:
         """``tamper`` changes each IFP packet that is heard: how the simulated network spoils a training."""
         self._sender = Sender()
         self._receiver = Receiver()
         self._said: list[bytes] = []
         self._tamper = tamper
+        self.heard = 0
+        if media is not None:
+            self.change(media)
         self.engine = T38Engine(machine, listener, self._say)
+
+    #: What comes is few, and none of it is late until it was looked at.
+    wants = True
 
     @property
     def lost(self) -> int:
         """How many packets nothing repaired."""
         return self._receiver.lost
 
+    def accepts(self, datagram: bytes) -> bool:
+        """Return whether this is UDPTL."""
+        return is_udptl(datagram)
+
     def tick(self, heard: list[bytes]) -> list[bytes]:
         """Exchange 20 ms of datagrams."""
         for datagram in heard:
-            for sequence, packet in self._receiver.receive(datagram):
-                self.engine.receive(sequence, self._tamper(packet))
+            self.heard += 1
+            self._take(self._receiver.receive(datagram))
+        self._take(self._receiver.pass_tick())
         self.engine.tick()
         said, self._said = self._said, []
         return said
 
+    def flush(self, heard: list[bytes]) -> None:
+        """Let the engine hear all that has come."""
+        for datagram in heard:
+            self.heard += 1
+            self._take(self._receiver.receive(datagram))
+        for _ in range(PATIENCE):
+            self._take(self._receiver.pass_tick())
+
+    def change(self, media: Media) -> None:
+        """Send as the far end wants it from now on."""
+        self._sender.max_datagram = media.max_datagram
+        self._sender.correction = media.error_correction
+
+    def counters(self) -> str:
+        """Return what was counted."""
+        receiver = self._receiver
+        return f"{self.heard} heard, {receiver.repaired} repaired, {receiver.lost} lost, {receiver.broken} broken"
+
     def close(self) -> None:
         """Free the machine."""
         self.engine.close()
+
+    def _take(self, packets: list[tuple[int, bytes]]) -> None:
+        for sequence, packet in packets:
+            self.engine.receive(sequence, self._tamper(packet))
 
     def _say(self, packet: bytes, count: int) -> None:
         self._said += [self._sender.wrap(packet)] * count
 
 
 class AudioLeg:
-    """G.711 A-law, 160 octets a tick."""
+    """G.711 A-law, 160 octets a tick, without packets around them: for media in lock-step."""
 
     lost = 0
+    wants = True
 
     def __init__(
         self, machine: Machine, listener: Listener, tamper: Callable[[bytes], bytes] = lambda block: block
@@ -82,14 +147,127 @@ class AudioLeg:
         """``tamper`` changes each block of samples that is heard: how the simulated network makes noise."""
         self._law = Law()
         self._tamper = tamper
+        self.heard = 0
         self.engine = AudioEngine(machine, listener)
+
+    def accepts(self, datagram: bytes) -> bool:
+        """Return whether this is a block."""
+        return len(datagram) == BLOCK
 
     def tick(self, heard: list[bytes]) -> list[bytes]:
         """Exchange 20 ms of audio; a block that is not there lets no time pass for the engine."""
-        for octets in heard:
-            self.engine.receive(self._tamper(self._law.decode(octets)))
+        self.flush(heard)
         return [self._law.encode(self.engine.send())]
+
+    def flush(self, heard: list[bytes]) -> None:
+        """Let the engine hear all that has come."""
+        for octets in heard:
+            self.heard += 1
+            self.engine.receive(self._tamper(self._law.decode(octets)))
+
+    def change(self, media: Media) -> None:
+        """Go on: media in lock-step have nothing that changes."""
+
+    def counters(self) -> str:
+        """Return what was counted."""
+        return f"{self.heard} heard"
 
     def close(self) -> None:
         """Free the machine."""
         self.engine.close()
+
+
+class RtpLeg:
+    """G.711 in RTP packets of 20 ms, with telephone events beside the fax tones where they were agreed.
+
+    A hold stops the machine's time: no timer of T.30 runs, and the call goes on where it stood.
+    """
+
+    def __init__(self, machine: Machine, listener: Listener, media: Media, random_bits: Callable[[int], int]) -> None:
+        self.engine = AudioEngine(machine, listener)
+        self._tone = CNG if machine.calling else CED
+        self._toning = True  # until the first frame
+        self._sender = RtpSender(media.payload_type, random_bits)
+        self._receiver = RtpReceiver(media.events)
+        self._held = media.held
+        self.engine.joins(self._sender.packet, HEADER)
+
+    @property
+    def lost(self) -> int:
+        """How many packets never came."""
+        return self._receiver.lost
+
+    @property
+    def heard(self) -> int:
+        """How many packets came."""
+        return self._receiver.received
+
+    @property
+    def wants(self) -> bool:
+        """Whether the jitter buffer runs low."""
+        return self._receiver.wants
+
+    def accepts(self, datagram: bytes) -> bool:
+        """Return whether this is RTP of the call."""
+        return self._receiver.accepts(datagram)
+
+    def tick(self, heard: list[bytes]) -> Sequence[bytes | bytearray]:
+        """Exchange 20 ms of audio."""
+        if self._held:
+            self._sender.skip()
+            return ()
+        receiver, engine = self._receiver, self.engine
+        for datagram in heard:
+            receiver.put(datagram)
+        block = receiver.take()
+        if block:
+            engine.hear(block, receiver.payload_type)
+            if receiver.jammed and (block := receiver.take()):
+                engine.hear(block, receiver.payload_type)
+        elif block is None:
+            engine.hear_silence()
+        engine.say(self._sender.payload_type)
+        packet = self._sender.wrap()
+        return (packet, *self._tones()) if self._toning and receiver.events is not None else (packet,)
+
+    def flush(self, heard: list[bytes]) -> None:
+        """Let the engine hear all that has come, without waiting for what may be late."""
+        receiver = self._receiver
+        for datagram in heard:
+            receiver.put(datagram)
+        for _ in range(_FLUSHED):
+            block = receiver.take()
+            if block:
+                self.engine.hear(block, receiver.payload_type)
+            elif block is None:
+                break
+
+    def change(self, media: Media) -> None:
+        """Hold the call or go on with it, with the payload types that were agreed."""
+        if self._held and not media.held:
+            self._receiver.restart()
+        self._held = media.held
+        self._sender.payload_type = media.payload_type
+        self._receiver.events = media.events
+
+    def counters(self) -> str:
+        """Return what was counted."""
+        receiver = self._receiver
+        tones = f", {receiver.tones} of tones" if receiver.tones else ""
+        return (
+            f"{receiver.received} heard, {receiver.lost} lost, {receiver.late} late, {receiver.broken} broken, "
+            f"{receiver.waits} ticks waited{tones}"
+        )
+
+    def close(self) -> None:
+        """Free the machine."""
+        self.engine.close()
+
+    def _tones(self) -> list[bytes]:
+        """Say in events what sounds before the first frame: CNG of a caller, CED of a called machine (T.30 4)."""
+        events = self._receiver.events or 0
+        if self.engine.framed:
+            self._toning = False
+        elif self.engine.sounds:
+            return [self._sender.sound(events, self._tone)]
+        return self._sender.hush(events)

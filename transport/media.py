@@ -7,18 +7,20 @@ handed out if the journal could not be synced in it.
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from transport.causes import Hangup
-from transport.legs import TICK, AudioLeg, T38Leg
-from transport.order import Order, Outcome
+from transport.legs import TICK, AudioLeg, RtpLeg, T38Leg
+from transport.order import Media, MediaKind, Order, Outcome
+from transport.seam import T38Started
 from transport.spandsp import Machine, completion
 from transport.t30 import Agreed, modems_up_to
 from transport.tiff import NotFax
 from transport.witness import ReceivingWitness, SendingWitness, TooLong
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from transport.journal import Journal
@@ -29,42 +31,57 @@ if TYPE_CHECKING:
 NO_CONTACT = 60.0
 DEAF = 15.0
 AFTER_LAST_PAGE = 10.0
+HELD = 60.0
 LINGER_SENDING = 0.5  # until DCN and its repeats have left
 LINGER_RECEIVING = 2.0  # the caller hangs up first
 _CHECK = 25  # ticks
+#: What ends a call without being a fault of this program.
+_FAULTS = (TooLong, OSError, ValueError, NotFax)
 
 
 class Call:
     """The media of one call."""
 
-    def __init__(self, order: Order, file: Path, journal: Journal, report: Callable[[CallEvent], None]) -> None:
+    def __init__(
+        self,
+        order: Order,
+        file: Path,
+        journal: Journal,
+        report: Callable[[CallEvent], None],
+        random_bits: Callable[[int], int] = secrets.randbits,
+    ) -> None:
         """``file``: the document to send, or where libspandsp shall store what it receives."""
         self.order = order
         self.outcome: Outcome | None = None
+        self.media = order.media
+        self._file = file
+        self._journal = journal
+        self._report = report
+        self._random_bits = random_bits
         self._ticks = 0
-        self._heard_at = 0.0
+        self._began_at = self._heard_at = self._held_at = 0.0
         self._ended_at: float | None = None
         self._witness = (
             SendingWitness(order, journal, report, self.seconds)
             if order.sending
             else ReceivingWitness(order, journal, report, self.seconds, file)
         )
-        machine = Machine(
-            calling=order.sending,
-            ident=order.ident,
-            document=str(file) if order.sending else None,
-            store=None if order.sending else str(file),
-            ecm=order.ecm,
-            modems=modems_up_to(order.max_rate),
-        )
-        self._leg: Leg = (T38Leg if order.media.t38 else AudioLeg)(machine, self._witness)
-        self._witness.engine = self._leg.engine
+        self._leg = self._begin(order.media)
 
     def seconds(self) -> float:
         """Return the call time."""
         return self._ticks * TICK
 
-    def tick(self, heard: list[bytes]) -> list[bytes]:
+    @property
+    def wants(self) -> bool:
+        """Whether there is a use for what has come meanwhile."""
+        return self._leg.wants
+
+    def accepts(self, datagram: bytes) -> bool:
+        """Return whether a datagram can be the far end's media."""
+        return self._leg.accepts(datagram)
+
+    def tick(self, heard: list[bytes]) -> Sequence[bytes | bytearray]:
         """Let 20 ms pass; return what leaves. Sets :attr:`outcome` when the call is over, and then nothing leaves."""
         self._ticks += 1
         if heard:
@@ -73,23 +90,86 @@ class Call:
             said = self._leg.tick(heard)
             if self._ticks % _CHECK == 0:
                 self._witness.check()
-        except TooLong as fault:
-            self._finish(Hangup.TOO_LONG, str(fault))
-        except (OSError, ValueError, NotFax) as fault:  # the disk, or a page that is not stored as it must be
-            self._finish(Hangup.FAULT, f"{type(fault).__name__}: {fault}"[:200])
+        except _FAULTS as fault:
+            self._fail(fault)
         else:
             over = self._over()
             if over is None:
                 return said
             self._finish(over)
-        return []
+        return ()
 
-    def hang_up(self, why: Hangup) -> None:
-        """End the call at once, for a reason from outside."""
-        if self.outcome is None:
-            if why is Hangup.FAR and self._leg.engine.code is None:
-                self._leg.engine.terminate()  # libspandsp says whether that was too early
-            self._finish(why)
+    def change(self, media: Media) -> None:
+        """Go on with media that were newly agreed.
+
+        Audio that gave way to T.38 ends its engine, and T.30 starts afresh, with the first page that is not confirmed.
+        T.38 does not give way to audio: gateways ask for that when the fax is over, and T.30 decides what it was.
+        """
+        if self.outcome is not None or self._leg.engine.code is not None:
+            return
+        before, self.media = self.media, media
+        if media.t38 == before.t38:
+            if media.held and not before.held:
+                self._held_at = self.seconds()
+            self._leg.change(media)
+        elif before.t38:
+            self.media = before
+        elif self.order.pages is None or self._witness.confirmed < self.order.pages:
+            self._note_counters()
+            self._leg.close()
+            self._began_at = self._heard_at = self.seconds()
+            try:
+                self._leg = self._begin(media)
+                self._report(T38Started(self.order.call))
+            except _FAULTS as fault:
+                self._fail(fault)
+
+    def hang_up(self, why: Hangup, heard: Sequence[bytes] = ()) -> None:
+        """End the call at once, for a reason from outside. ``heard``: what had come by then.
+
+        A sender still listens to it, for a far machine hangs up behind its last confirmation. A receiver does not: a
+        page that cannot be confirmed any more is one that the far machine sends again.
+        """
+        if self.outcome is not None:
+            return
+        engine = self._leg.engine
+        if why is Hangup.FAR and engine.code is None:
+            try:
+                if self.order.sending:
+                    self._leg.flush(list(heard))
+                if engine.code is None:
+                    engine.terminate()  # libspandsp says whether that was too early
+            except _FAULTS as fault:
+                self._fail(fault)
+                return
+        self._finish(why)
+
+    def _begin(self, media: Media) -> Leg:
+        """Start an engine on media; the first one, or the one that takes over from it."""
+        order, witness = self.order, self._witness
+        store = None
+        if isinstance(witness, ReceivingWitness):
+            store = self._file if self._ticks == 0 else self._file.with_stem(f"{self._file.stem}-t38")
+            witness.file = store
+        machine = Machine(
+            calling=order.sending,
+            ident=order.ident,
+            document=str(self._file) if order.sending else None,
+            first_page=witness.confirmed if order.sending else 0,
+            store=str(store) if store is not None else None,
+            ecm=order.ecm,
+            modems=modems_up_to(order.max_rate),
+        )
+        leg: Leg
+        if media.t38:
+            leg = T38Leg(machine, witness, media=media)
+        elif media.kind is MediaKind.RTP:
+            leg = RtpLeg(machine, witness, media, self._random_bits)
+        else:
+            leg = AudioLeg(machine, witness)
+        witness.begin(leg.engine)
+        self._journal.note("-", "media", f"{media.kind.value} begins at {self.seconds():.1f} s")
+        return leg
 
     def _over(self) -> Hangup | None:
         """Return why the call is over by now, ``None`` if it goes on."""
@@ -100,14 +180,22 @@ class Call:
             return Hangup.DONE if now - self._ended_at >= linger else None
         if now >= self.order.seconds:
             return Hangup.DEADLINE
-        if not witness.contacted and now >= NO_CONTACT:
+        if self.media.held:
+            return Hangup.DEAF if now - self._held_at >= HELD else None
+        if not witness.contacted and now - self._began_at >= NO_CONTACT:
             return Hangup.NO_CONTACT
         # A sender hears nothing while its page runs, minutes at 2400 bit/s: only its first contact is watched.
-        if self.order.media.t38 and (receiving or not witness.contacted) and now - self._heard_at >= DEAF:
+        if self.media.t38 and (receiving or not witness.contacted) and now - self._heard_at >= DEAF:
             return Hangup.DEAF
         if receiving and witness.last_page and now - witness.page_at >= AFTER_LAST_PAGE:
             return Hangup.DONE
         return None
+
+    def _fail(self, fault: Exception) -> None:
+        if isinstance(fault, TooLong):
+            self._finish(Hangup.TOO_LONG, str(fault))
+        else:  # the disk, or a page that is not stored as it must be
+            self._finish(Hangup.FAULT, f"{type(fault).__name__}: {fault}"[:200])
 
     def _finish(self, hangup: Hangup, reason: str = "") -> None:
         witness, engine = self._witness, self._leg.engine
@@ -116,7 +204,7 @@ class Call:
         self.outcome = Outcome(
             hangup=hangup,
             confirmed=witness.confirmed,
-            contact=witness.contacted,
+            contact=witness.ever_contacted,
             trained=witness.trained,
             last_page=witness.last_page,
             code=engine.code,
@@ -131,6 +219,12 @@ class Call:
             seconds=round(self.seconds(), 2),
             page_seconds=tuple(witness.page_seconds),
             media_lost=self._leg.lost,
-            t38=self.order.media.t38,
+            t38=self.media.t38,
+            fine=witness.fine,
+            heard=self._leg.heard,
         )
+        self._note_counters()
         self._leg.close()
+
+    def _note_counters(self) -> None:
+        self._journal.note("-", "media", f"{self.seconds():.1f} s: {self._leg.counters()}")

@@ -47,11 +47,15 @@ class LibraryMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """How a fax machine is set up. ``document``: path of a TIFF to send; ``store``: path for what it receives."""
+    """How a fax machine is set up. ``document``: path of a TIFF to send; ``store``: path for what it receives.
+
+    ``first_page``: of the document, where those before it need not be sent (0 is the first).
+    """
 
     calling: bool
     ident: str = ""
     document: str | None = None
+    first_page: int = 0
     store: str | None = None
     ecm: bool = True
     modems: Modem = Modem.ALL
@@ -96,6 +100,7 @@ class Engine:
         self._t30: Any = None
         self._machine = machine
         self.code: int | None = None
+        self.framed = False  #: whether it has sent a frame
 
     def statistics(self) -> Statistics:
         """Return the counters as they stand."""
@@ -131,7 +136,7 @@ class Engine:
             if path is not None and len(path.encode()) > _PATH:
                 raise ValueError(f"libspandsp cuts paths over {_PATH} bytes: {path}")
         if machine.document is not None:
-            lib.t30_set_tx_file(t30, machine.document.encode(), _ALL_PAGES, _ALL_PAGES)
+            lib.t30_set_tx_file(t30, machine.document.encode(), machine.first_page or _ALL_PAGES, _ALL_PAGES)
         if machine.store is not None:
             lib.t30_set_rx_file(t30, machine.store.encode(), _ALL_PAGES)
             lib.t30_set_rx_encoding(t30, _STORE_T6)
@@ -174,6 +179,7 @@ class Engine:
         self.code = code
 
     def _on_frame(self, _t30: object, _user: object, received: int, message: Any, length: int) -> None:
+        self.framed = self.framed or not received
         if self._fault is None:
             self._listener.frame(bytes(self._library.ffi.buffer(message, length)), sent=not received)
 
@@ -188,7 +194,48 @@ class AudioEngine(Engine):
         lib.fax_set_transmit_on_idle(self._state, 1)
         self._heard = self._library.ffi.new(f"int16_t[{SAMPLES}]")
         self._said = self._library.ffi.new(f"int16_t[{SAMPLES}]")
+        self._octets: Any = None
+        self._g711: dict[int, Any] = {}
         self._set_up(lib.fax_get_t30_state(self._state))
+
+    def joins(self, packet: bytearray, at: int) -> None:
+        """Let :meth:`say` put its octets into ``packet`` from ``at`` on; it must not change its size."""
+        self._octets = self._library.ffi.from_buffer(packet) + at
+
+    def hear(self, octets: bytes, law: int) -> None:
+        """Take one block of 160 octets of G.711. ``law``: payload type 0 (u-law) or 8 (A-law)."""
+        if len(octets) != SAMPLES:
+            raise ValueError(f"20 ms of G.711 are {SAMPLES} octets, not {len(octets)}")
+        lib = self._library.lib
+        lib.g711_decode(self._g711.get(law) or self._coder(law), self._heard, octets, SAMPLES)
+        lib.fax_rx(self._state, self._heard, SAMPLES)
+        if self._fault is not None:
+            raise self._fault
+
+    def hear_silence(self) -> None:
+        """Let 20 ms pass in which the far end is silent."""
+        self.receive(SILENCE)
+
+    def say(self, law: int) -> None:
+        """Put the next block of 160 octets where :meth:`joins` said."""
+        lib = self._library.lib
+        made = lib.fax_tx(self._state, self._said, SAMPLES)
+        if made < SAMPLES:
+            self._library.ffi.memmove(self._said + made, SILENCE, 2 * (SAMPLES - made))
+        lib.g711_encode(self._g711.get(law) or self._coder(law), self._octets, self._said, SAMPLES)
+        if self._fault is not None:
+            raise self._fault
+
+    @property
+    def sounds(self) -> bool:
+        """Whether the block that was said last is not silence."""
+        return any(self._library.ffi.buffer(self._said))
+
+    def _coder(self, law: int) -> Any:
+        ffi, lib = self._library.ffi, self._library.lib
+        made = ffi.gc(lib.g711_init(ffi.NULL, int(law == 0)), lib.g711_free)  # mode 0 is A-law
+        self._g711[law] = made
+        return made
 
     def receive(self, block: bytes) -> None:
         """Take one block of 160 samples, 16 bit, native order. No call, no time."""

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntFlag
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Characters of a TSI or CSI, and how many (5.3.6.2.4): digits, space and plus.
 IDENT_CHARACTERS = frozenset("0123456789+ ")
@@ -41,6 +45,15 @@ class Frame(Enum):
 
 
 _FRAMES = {frame.value: frame for frame in Frame}
+#: And those that are only spoken of, by their field without bit X.
+_NAMES = {
+    0x20: "NSF", 0x22: "NSS", 0x40: "CSI", 0x42: "TSI", 0xC0: "PWD", 0xC2: "SUB", 0xA0: "SEP", 0xA2: "SID",
+    0x12: "CTC", 0x24: "CTR", 0x1E: "EOS", 0x6E: "RR", 0xEC: "RNR", 0x1C: "ERR", 0xAC: "PIP", 0x2C: "PIN",
+    0x1A: "CRP", 0xCA: "FNV", 0xFC: "FDM", 0x06: "FCD", 0x86: "RCP",
+}  # fmt: skip
+_IDENTS = frozenset({0x40, 0x42})
+#: Image data with error correction, and the end of a block of them (T.4 annex A).
+_FCD, _RCP = 0x06, 0x86
 #: "That was the last page", with and without a wish to talk (5.3.6.1.6).
 LAST_PAGE = frozenset({Frame.EOP, Frame.PRI_EOP})
 #: The far machine took the page: message confirmation, and retrain positive (5.3.6.1.7).
@@ -92,6 +105,11 @@ _RATES = {
 }
 _RATE_OCTET, _RATE_MASK = 4, 0x3C
 _ECM_OCTET, _ECM_MASK = 6, 0x04
+#: What else a DIS or DCS says in one bit (table 2): bit 15, 16, 27, 31; and a DIS of its modems (bits 11 to 14).
+_FINE_OCTET, _FINE_MASK = 4, 0x40
+_FEATURES = ((_FINE_OCTET, _FINE_MASK, "fine"), (4, 0x80, "MR"), (_ECM_OCTET, _ECM_MASK, "ECM"), (6, 0x40, "MMR"))
+_CAPABLE = {0x00: "V.27ter", 0x08: "V.27ter", 0x04: "V.29", 0x0C: "V.29", 0x2C: "V.17"}
+_FRAMES_OCTET = 6  # of a PPS or EOR: how many frames the block had, less one
 
 
 def frame_of(message: bytes) -> Frame | None:
@@ -121,6 +139,63 @@ def agreed_in(message: bytes) -> Agreed | None:
         return None
     modem, bit_rate = _RATES.get(message[_RATE_OCTET] & _RATE_MASK, ("", 0))
     return Agreed(modem, bit_rate, ecm=len(message) > _ECM_OCTET and bool(message[_ECM_OCTET] & _ECM_MASK))
+
+
+def takes_fine(message: bytes) -> bool | None:
+    """Return whether a DIS takes pages of fine resolution (table 2 bit 15), ``None`` for any other frame.
+
+    >>> takes_fine(bytes.fromhex("ff 13 80 00 ee f8 c4 80"))
+    True
+    """
+    if frame_of(message) is not Frame.DIS or len(message) <= _FINE_OCTET:
+        return None
+    return bool(message[_FINE_OCTET] & _FINE_MASK)
+
+
+def is_image(message: bytes) -> bool:
+    """Return whether a frame is a piece of a page, not a word of the procedure."""
+    return len(message) > _FCF and message[_FCF] in (_FCD, _RCP)
+
+
+def describe(message: bytes) -> str:
+    """Return a frame by its name and what it says, as people read it in a trace; printable ASCII.
+
+    >>> describe(bytes.fromhex("ff 13 bf 2f 00 01 1f"))
+    'PPS-EOP page 0 block 1 frames 32'
+    >>> describe(bytes.fromhex("ff 03 40 34 33 32 31"))
+    'CSI "1234"'
+    """
+    if len(message) <= _FCF:
+        return "a frame without a field"
+    field = message[_FCF] & _ANY_SENDER
+    frame = _FRAMES.get(field)
+    match frame:
+        case Frame.DIS:
+            name = "DTC" if message[_FCF] & 1 else "DIS"
+            return " ".join((name, *_modem_in(message, _CAPABLE), *_features_in(message)))
+        case Frame.DCS:
+            agreed = agreed_in(message)
+            speed = (str(agreed.bit_rate), agreed.modem) if agreed is not None else ()
+            return " ".join(("DCS", *speed, *_features_in(message)))
+        case Frame.PPS | Frame.EOR:
+            command = command_of(message)
+            name = f"{frame.name}-{command.name.replace('_', '-') if command is not None else 'NULL'}"
+            if frame is Frame.EOR or len(message) <= _FRAMES_OCTET:
+                return name
+            return f"{name} page {message[4]} block {message[5]} frames {message[_FRAMES_OCTET] + 1}"
+        case None:
+            name = _NAMES.get(field, f"frame {field:02x}")
+            return f'{name} "{printable(message[:_FCF:-1])}"' if field in _IDENTS else name
+    return frame.name.replace("_", "-")
+
+
+def _modem_in(message: bytes, names: dict[int, str]) -> tuple[str, ...]:
+    name = names.get(message[_RATE_OCTET] & _RATE_MASK) if len(message) > _RATE_OCTET else None
+    return (name,) if name is not None else ()
+
+
+def _features_in(message: bytes) -> Iterator[str]:
+    return (name for octet, mask, name in _FEATURES if len(message) > octet and message[octet] & mask)
 
 
 def modems_up_to(max_rate: int) -> Modem:

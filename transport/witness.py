@@ -10,12 +10,24 @@ from __future__ import annotations
 
 import abc
 import mmap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from transport.journal import Kind, page_fields
 from transport.messages import encode
 from transport.seam import Negotiated, PageConfirmed
-from transport.t30 import CONFIRMS, LAST_PAGE, Agreed, Frame, agreed_in, command_of, frame_of
+from transport.t30 import (
+    CONFIRMS,
+    LAST_PAGE,
+    Agreed,
+    Frame,
+    agreed_in,
+    command_of,
+    describe,
+    frame_of,
+    is_image,
+    takes_fine,
+)
 from transport.tiff import received_page
 
 if TYPE_CHECKING:
@@ -48,7 +60,10 @@ class Witness(abc.ABC):
         self._now = now
         self._answer: Frame | None = None
         self.engine: Engine | None = None
+        self.before = 0  # pages confirmed in the media that were left
         self.contacted = False
+        self.ever_contacted = False
+        self.fine: bool | None = None
         self.agreed: Agreed | None = None
         self.trained = False
         self.confirmed = 0
@@ -57,14 +72,29 @@ class Witness(abc.ABC):
         self.page_at = 0.0
         self.page_seconds: list[float] = []
 
+    def begin(self, engine: Engine) -> None:
+        """Listen to an engine from now on. Another one than before: T.30 starts afresh, what is proved stays proved."""
+        self.engine = engine
+        self.before = self.confirmed
+        self.contacted = self.trained = False
+        self.agreed = self.statistics = self._answer = None
+
     def contact(self) -> None:
         """Both machines have spoken."""
-        self.contacted = True
+        self.contacted = self.ever_contacted = True
 
     def frame(self, message: bytes, *, sent: bool) -> None:
         """Read what a frame settles."""
+        if is_image(message):
+            return
+        self._journal.note(">" if sent else "<", "t30", describe(message))
         self.agreed = agreed_in(message) or self.agreed
-        if frame_of(message) is Frame.CFR and not self.trained:
+        frame = frame_of(message)
+        if frame is Frame.DCS:
+            self._journal.note(">" if sent else "<", "t30", "TCF")
+        elif frame is Frame.DIS and not sent:
+            self.fine = takes_fine(message)
+        elif frame is Frame.CFR and not self.trained:
             self.trained = True
             self.page_at = self._now()
             self._negotiated()
@@ -119,7 +149,7 @@ class SendingWitness(Witness):
 
     def judge(self, statistics: Statistics) -> None:
         """Count a page whose answer was a confirmation; libspandsp also goes on after a negative one."""
-        if self._answer in CONFIRMS and statistics.pages_sent > self.confirmed:
+        if self._answer in CONFIRMS and self.before + statistics.pages_sent > self.confirmed:
             self.confirm({"page": self.confirmed + 1})
 
     def check(self) -> None:
@@ -138,7 +168,7 @@ class ReceivingWitness(Witness):
         file: Path,
     ) -> None:
         super().__init__(order, journal, report, now)
-        self._file = file
+        self.file = file
         self._command: Frame | None = None
 
     def command(self, message: bytes, *, sent: bool) -> None:
@@ -148,10 +178,11 @@ class ReceivingWitness(Witness):
 
     def judge(self, statistics: Statistics) -> None:
         """Put a page that came well on disk; what libspandsp does not count it will not confirm either."""
-        if statistics.pages_received <= self.confirmed:
+        if self.before + statistics.pages_received <= self.confirmed:
             return
-        with self._file.open("rb") as stored, mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with self.file.open("rb") as stored, mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ) as data:
             page = received_page(data, statistics.pages_received)
+        page = replace(page, page=self.confirmed + 1)
         if page.height > MAX_ROWS or len(page.strip) > MAX_STRIP:
             raise TooLong(f"page {page.page} has {page.height} rows, {len(page.strip)} bytes")
         self.last_page = self._command in LAST_PAGE

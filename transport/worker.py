@@ -1,55 +1,55 @@
-"""The media worker: the confined child that carries one call (``transport.worker:carry``).
+"""The media worker: the confined child that carries calls.
 
-Its channel brings the order with the descriptors it may use: the media, the journal, and the document when sending.
-It reports events and, last, the outcome; the line's death or its own ends everything, and the journal speaks.
-libspandsp wants paths, so the document is copied into the sandbox's private ``/tmp``, and removed when the call ends;
-a worker that was killed leaves its folder, which the next one sweeps away.
+It has two entries:
 
-Messages, line to worker::
+* ``transport.worker:carry``: one call whose media are in lock-step with its far end (the simulated network);
+* ``transport.worker:serve``: up to a group of calls in real time, on UDP sockets (:mod:`.group`).
 
-    {"do": "carry", "order": {...}}  + [media, journal] or [media, journal, document]
-    {"do": "hang_up", "why": "cancelled"}
+The channel brings orders with the descriptors that they may use; the worker reports events and, last, the outcome. The
+line's death or its own ends everything, and the journals speak. Messages, line to worker (``call``: to ``serve``)::
 
-and worker to line: ``{"say": "event", ...}`` (:func:`.messages.encode_event`) and ``{"say": "outcome", "outcome":
-{...}}``.
+    {"do": "carry", "order": {...}}  + [media, journal] or [media, journal, document]            carry
+                                     + [rtp, udptl, journal] or [rtp, udptl, journal, document]  serve
+    {"do": "change", "call": ..., "media": {...}}
+    {"do": "hang_up", "call": ..., "why": "cancelled"}
+
+and worker to line: ``{"say": "event", "call": ..., ...}`` (:func:`.messages.encode_event`), ``{"say": "outcome",
+"call": ..., "outcome": {...}, "pace": {...}}``, and ``{"say": "alive"}`` every five seconds.
 """
 
 from __future__ import annotations
 
 import contextlib
-import mmap
-import os
 import select
-import shutil
 import socket
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transport import lockstep
+from transport import group, lockstep
 from transport.causes import Hangup
+from transport.folder import file_of, own_folder
 from transport.journal import Journal
 from transport.media import Call
 from transport.messages import decode, encode, encode_event
 from transport.order import Order, Outcome
 from transport.spandsp import library
-from transport.t30 import ident_problem
-from transport.tiff import NotFax, check_document
+from transport.tiff import NotFax
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from transport.launcher import WorkerChannel
     from transport.seam import CallEvent
 
 library()  # once, in the nursery: its children inherit what is loaded, and start without it in milliseconds
 
-_FOLDER = "call-"
-_CHUNK = 1 << 20
+
+def serve(channel: WorkerChannel, _fds: list[int]) -> None:
+    """Carry calls in real time until the line is gone: the nursery's entry."""
+    group.serve(channel)
 
 
 def carry(channel: WorkerChannel, _fds: list[int]) -> None:
-    """Carry one call: the nursery's entry."""
+    """Carry one call in lock-step: the nursery's entry."""
     received = channel.receive()
     if received is None:
         return
@@ -57,9 +57,9 @@ def carry(channel: WorkerChannel, _fds: list[int]) -> None:
     order = decode(Order, message["order"])
     media = socket.socket(fileno=descriptors[0])
     journal = Journal(descriptors[1])
-    with _folder() as folder:
+    with own_folder() as folder:
         try:
-            file = _document(order, descriptors[2], folder) if order.sending else folder / "received.tif"
+            file = file_of(order, descriptors[2] if order.sending else None, folder)
         except NotFax as fault:
             outcome: Outcome | None = Outcome(Hangup.DOCUMENT, reason=str(fault))
         else:
@@ -97,7 +97,7 @@ class _Carriage:
             if self._call.outcome is not None:
                 return self._call.outcome
 
-    def _exchange(self, said: list[bytes]) -> list[bytes]:
+    def _exchange(self, said: Sequence[bytes | bytearray]) -> list[bytes]:
         """Say and hear one tick's media; raises :class:`ConnectionError` when the line is gone."""
         try:
             self._media.send(lockstep.pack(said))
@@ -124,49 +124,9 @@ class _Carriage:
         received = self._channel.receive()
         if received is None:
             raise ConnectionError("the line is gone")
-        self._call.hang_up(Hangup(received[0]["why"]))
+        if received[0]["do"] == "hang_up":  # media in lock-step never change
+            self._call.hang_up(Hangup(received[0]["why"]))
 
 
 def _report(channel: WorkerChannel, happened: CallEvent) -> None:
     channel.send({"say": "event", **encode_event(happened)})
-
-
-def _document(order: Order, descriptor: int, folder: Path) -> Path:
-    """Check the document and the ident, and copy it to where libspandsp can open it; raises :class:`.tiff.NotFax`."""
-    problem = ident_problem(order.ident)
-    if problem is not None:
-        raise NotFax(problem)
-    if order.pages is None or os.fstat(descriptor).st_size == 0:
-        raise NotFax("the document is empty")
-    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
-        check_document(data, order.pages)
-        file = folder / "document.tif"
-        with file.open("wb") as copy:
-            for at in range(0, len(data), _CHUNK):
-                copy.write(data[at : at + _CHUNK])
-    return file
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """Give a folder of this process's own in the private ``/tmp``; sweep away those of processes that were killed."""
-    place = Path(tempfile.gettempdir())
-    for left in place.glob(f"{_FOLDER}*"):
-        owner = left.name.removeprefix(_FOLDER).split("-")[0]
-        if owner.isdigit() and not _alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=place))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

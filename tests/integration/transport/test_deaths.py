@@ -62,7 +62,8 @@ class Trial:
 
     def kinds(self) -> list[Kind]:
         """Return the records that are on disk; the worker waits for our answer meanwhile."""
-        return [record.kind for record in journal.records(self.path.read_bytes())]
+        records = journal.records(self.path.read_bytes())
+        return [record.kind for record in records if record.kind is not Kind.NOTE]
 
     async def run(
         self, each_tick: Callable[[Trial, list[bytes]], list[bytes] | None] = lambda _, said: said, pages: int = 3
