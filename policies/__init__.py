@@ -10,10 +10,21 @@ from policies.destinations import check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
 from policies.evaluator import decide, resolve_domain
 from policies.explain import as_json, explain
+from policies.lines import (
+    T38,
+    CalledField,
+    CallerField,
+    Codec,
+    Device,
+    NumberForm,
+    Route,
+    SipTransport,
+    Trunk,
+)
 from policies.loader import LANGUAGES, load
 from policies.numbers import BadNumber, parse_number
 from policies.policy import (
-    T38,
+    LADDER,
     DestinationRule,
     Destinations,
     Domain,
@@ -35,21 +46,28 @@ from policies.policy import (
 )
 from policies.refusals import Refusal, RefusalKind
 from policies.schema_export import json_schema
+from policies.secrets import SecretError, SecretKind, SecretReference
 
 __all__ = [
+    "LADDER",
     "LANGUAGES",
     "T38",
     "BadAddress",
     "BadNumber",
+    "CalledField",
+    "CallerField",
+    "Codec",
     "Decision",
     "DestinationRule",
     "Destinations",
+    "Device",
     "Domain",
     "Facts",
     "Feature",
     "Limits",
     "Mode",
     "Number",
+    "NumberForm",
     "NumberType",
     "Override",
     "Paper",
@@ -65,9 +83,15 @@ __all__ = [
     "RefusalKind",
     "Resolution",
     "RetrySettings",
+    "Route",
+    "SecretError",
+    "SecretKind",
+    "SecretReference",
     "SenderRule",
     "Settings",
+    "SipTransport",
     "Source",
+    "Trunk",
     "Usage",
     "Verdict",
     "as_json",

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from policies.addresses import Pattern, Reach
-from policies.errors import PolicyError
+from policies.features import features_of
+from policies.lines_compiler import LinesCompiler
 from policies.numbers import BadNumber, parse_number
 from policies.policy import (
     DestinationRule,
@@ -30,13 +31,14 @@ from policies.policy import (
     Source,
 )
 from policies.rewriting import BadRewrite, Rewrite, check_template
-from policies.validation import Sections, dotted
+from policies.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import timedelta
 
     from policies.document import Branch
+    from policies.errors import PolicyError
     from policies.schema import (
         DestinationsEntry,
         DomainEntry,
@@ -47,47 +49,44 @@ if TYPE_CHECKING:
         RuleEntry,
         SenderEntry,
     )
+    from policies.validation import Sections
 
 
 def compile_policy(files: Sequence[Sections]) -> tuple[Policy, list[PolicyError]]:
     """Return the policy that ``files`` make together, and what is wrong between them."""
-    compiler = _Compiler()
-    compiler.retry_settings(files)
+    compiler = _Compiler(files)
     for sections in files:
         for domain, key, branch in sections.domains:
-            compiler.domain(_Scope(sections.file, key, branch), domain)
+            compiler.domain(compiler.scope(sections, key, branch), domain)
         for number, key, branch in sections.numbers:
-            compiler.number(_Scope(sections.file, key, branch), number)
-    destinations = compiler.destinations(files)
-    policy = Policy(compiler.domains, compiler.numbers, compiler.sender_index(), destinations, compiler.retries)
+            compiler.number(compiler.scope(sections, key, branch), number)
+    policy = Policy(
+        compiler.domains,
+        compiler.numbers,
+        compiler.sender_index(),
+        compiler.destinations(files),
+        compiler.retries,
+        compiler.lines.trunks,
+        compiler.lines.devices,
+    )
     return policy, compiler.errors
 
 
-class _Scope:
-    """A mapping of a file: where its parts stand, and how an error about them is written."""
-
-    def __init__(self, file: str, key: str, branch: Branch) -> None:
-        self.file = file
-        self._key = key
-        self._branch = branch
-
-    def source(self, *path: str | int) -> Source:
-        return Source(self.file, self._branch.find(*path).line)
-
-    def error(self, message: str, remedy: str, *path: str | int, key: bool = False) -> PolicyError:
-        place = self._branch.find(*path, key=key)
-        name = ".".join(filter(None, (self._key, dotted(path))))
-        return PolicyError(self.file, place.line, place.column, name, message, remedy)
-
-
 class _Compiler:
-    def __init__(self) -> None:
+    """Takes entry after entry; what numbers refer to (retries, devices) is there before the first of them."""
+
+    def __init__(self, files: Sequence[Sections]) -> None:
         self.errors: list[PolicyError] = []
         self.domains: dict[str, Domain] = {}
         self.numbers: dict[str, Number] = {}
-        self.retries = RetrySettings()
+        self.retries = self._retry_settings(files)
+        self.lines = self._lines(files)
         self._rules: dict[Reach, dict[str, list[SenderRule]]] = {reach: {} for reach in Reach}
         self._defaults: dict[Pattern, tuple[str, Source]] = {}
+
+    def scope(self, sections: Sections, key: str, branch: Branch) -> Scope:
+        """Return the scope of an entry."""
+        return Scope(self.errors, sections.file, key, branch)
 
     def sender_index(self) -> SenderIndex:
         by_reach = {
@@ -101,26 +100,26 @@ class _Compiler:
             self._defaults,
         )
 
-    def domain(self, scope: _Scope, entry: DomainEntry) -> None:
+    def domain(self, scope: Scope, entry: DomainEntry) -> None:
         first = self.domains.get(entry.name)
         if first is not None:
-            self._twice(scope, "domain", entry.name, first.source, "name")
+            scope.twice("domain", entry.name, first.source, "name")
             return
         self.domains[entry.name] = Domain(entry.name, entry.default_region, entry.language, scope.source("name"))
 
-    def number(self, scope: _Scope, entry: NumberEntry) -> None:
+    def number(self, scope: Scope, entry: NumberEntry) -> None:
         first = self.numbers.get(entry.number)
         if first is not None:
-            self._twice(scope, "number", entry.number, first.source, "number")
+            scope.twice("number", entry.number, first.source, "number")
             return
-        self._check_features(scope, entry)
-        self._no_repeats(scope, "deliver_to", entry.deliver_to)
-        self._no_repeats(scope, "features", entry.features)
+        features = features_of(scope, entry, self.lines)
+        scope.no_repeats("deliver_to", entry.deliver_to)
+        scope.no_repeats("features", entry.features)
         limits = entry.limits
         self.numbers[entry.number] = Number(
             number=entry.number,
             description=entry.description,
-            features=frozenset(entry.features),
+            features=features,
             deliver_to=tuple(entry.deliver_to),
             default_region=entry.default_region,
             language=entry.language,
@@ -137,30 +136,18 @@ class _Compiler:
                 paper=entry.paper,
                 priority=entry.priority,
                 share_of_line=entry.share_of_line,
-                retries=self.retries if entry.retries is None else _merge(self.retries, entry.retries),
+                retries=self._retries(scope, entry),
             ),
             source=scope.source("number"),
+            deliver_to_devices=tuple(entry.deliver_to_devices),
         )
         if Feature.MAIL_TO_FAX in entry.features:
             self._senders(scope, entry)
 
-    def _check_features(self, scope: _Scope, entry: NumberEntry) -> None:
-        sends, receives = Feature.MAIL_TO_FAX in entry.features, Feature.FAX_TO_MAIL in entry.features
-        if receives and not entry.deliver_to:
-            remedy = "add deliver_to, or 'features: [mail_to_fax]'"
-            self.errors.append(scope.error("received faxes would reach nobody", remedy, "number"))
-        if sends and not entry.senders and not entry.deliver_to:
-            remedy = "add senders, or 'features: [fax_to_mail]'"
-            self.errors.append(scope.error("nobody may send as this number", remedy, "number"))
-        if not receives and entry.deliver_to:
-            remedy = "add fax_to_mail to features, or name the addresses in senders"
-            self.errors.append(scope.error("this number receives no faxes", remedy, "deliver_to", key=True))
-        for key in ("senders", "default_for"):
-            if not sends and getattr(entry, key):
-                remedy = "add mail_to_fax to features, or remove the key"
-                self.errors.append(scope.error("this number sends no faxes", remedy, key, key=True))
+    def _retries(self, scope: Scope, entry: NumberEntry) -> RetrySettings:
+        return self.retries if entry.retries is None else _merge(self.retries, scope.at("retries"), entry.retries)
 
-    def _senders(self, scope: _Scope, entry: NumberEntry) -> None:
+    def _senders(self, scope: Scope, entry: NumberEntry) -> None:
         rules = []
         seen: dict[tuple[Pattern, Proof], Source] = {}
         for index, sender in enumerate(entry.senders):
@@ -168,7 +155,7 @@ class _Compiler:
             self._check_networks(scope, sender, index)
             first = seen.setdefault((sender.match, sender.proof), source)
             if first is not source:
-                self._twice(scope, "rule", f"{sender.match} with proof {sender.proof.value}", first, "senders", index)
+                scope.twice("rule", f"{sender.match} with proof {sender.proof.value}", first, "senders", index)
             rules.append(SenderRule(entry.number, sender.match, sender.proof, tuple(sender.networks), source))
         for index, address in enumerate(entry.deliver_to):
             rules += _own_address(rules, entry.number, address, scope.source("deliver_to", index))
@@ -176,42 +163,50 @@ class _Compiler:
             self._rules[rule.pattern.reach].setdefault(rule.pattern.subject, []).append(rule)
         self._default_for(scope, entry, rules)
 
-    def _check_networks(self, scope: _Scope, sender: SenderEntry, index: int) -> None:
+    def _check_networks(self, scope: Scope, sender: SenderEntry, index: int) -> None:
         if sender.proof is Proof.NETWORK and not sender.networks:
             remedy = "add 'networks: [192.0.2.0/24]' with those the mail comes from"
-            self.errors.append(scope.error("proof network needs networks", remedy, "senders", index, "proof"))
+            scope.tell("proof network needs networks", remedy, "senders", index, "proof")
         elif sender.networks and sender.proof is not Proof.NETWORK:
             message = f"networks have no effect with proof {sender.proof.value}"
-            error = scope.error(
-                message, "write 'proof: network', or remove the key", "senders", index, "networks", key=True
-            )
-            self.errors.append(error)
+            remedy = "write 'proof: network', or remove the key"
+            scope.tell(message, remedy, "senders", index, "networks", key=True)
 
-    def _default_for(self, scope: _Scope, entry: NumberEntry, rules: Iterable[SenderRule]) -> None:
+    def _default_for(self, scope: Scope, entry: NumberEntry, rules: Iterable[SenderRule]) -> None:
         patterns = {rule.pattern for rule in rules} if entry.default_for else set()
         for index, pattern in enumerate(entry.default_for):
             if not any(known.covers(pattern) for known in patterns):
                 message = f"no rule of this number names {pattern}"
-                self.errors.append(scope.error(message, "add it to senders first", "default_for", index))
+                scope.tell(message, "add it to senders first", "default_for", index)
             source = scope.source("default_for", index)
             _, first = self._defaults.setdefault(pattern, (entry.number, source))
             if first is not source:
-                self._twice(scope, "default of", str(pattern), first, "default_for", index)
+                scope.twice("default of", str(pattern), first, "default_for", index)
 
-    def retry_settings(self, files: Sequence[Sections]) -> None:
-        found = [(_Scope(each.file, *each.retries[1:]), each.retries[0]) for each in files if each.retries]
+    def _lines(self, files: Sequence[Sections]) -> LinesCompiler:
+        numbers = frozenset(entry.number for sections in files for entry, *_ in sections.numbers)
+        lost = frozenset().union(*(sections.lost for sections in files))
+        lines = LinesCompiler(numbers, lost)
+        for sections in files:
+            for trunk, key, branch in sections.trunks:
+                lines.trunk(self.scope(sections, key, branch), trunk)
+            for device, key, branch in sections.devices:
+                lines.device(self.scope(sections, key, branch), device)
+        return lines
+
+    def _retry_settings(self, files: Sequence[Sections]) -> RetrySettings:
+        found = [(self.scope(each, *each.retries[1:]), each.retries[0]) for each in files if each.retries]
         self._one_only("retries", [scope for scope, _ in found])
-        if found:
-            self.retries = _merge(RetrySettings(), found[0][1])
+        return _merge(RetrySettings(), *found[0]) if found else RetrySettings()
 
     def destinations(self, files: Sequence[Sections]) -> Destinations:
         found = [
-            (_Scope(each.file, *each.destinations[1:]), each.destinations[0]) for each in files if each.destinations
+            (self.scope(each, *each.destinations[1:]), each.destinations[0]) for each in files if each.destinations
         ]
         self._one_only("destinations", [scope for scope, _ in found])
         return self._destinations(*found[0]) if found else Destinations()
 
-    def _destinations(self, scope: _Scope, entry: DestinationsEntry) -> Destinations:
+    def _destinations(self, scope: Scope, entry: DestinationsEntry) -> Destinations:
         return Destinations(
             tuple(_rule(rule, scope.source("rules", index)) for index, rule in enumerate(entry.rules)),
             entry.otherwise == "allow",
@@ -219,22 +214,22 @@ class _Compiler:
             self._overrides(scope, entry.overrides),
         )
 
-    def _rewrites(self, scope: _Scope, entries: Sequence[RewriteEntry]) -> tuple[Rewrite, ...]:
+    def _rewrites(self, scope: Scope, entries: Sequence[RewriteEntry]) -> tuple[Rewrite, ...]:
         rewrites: list[Rewrite] = []
         for index, entry in enumerate(entries):
             try:
                 template = check_template(entry.match, entry.to)
             except BadRewrite as error:
-                self.errors.append(scope.error(str(error), error.remedy, "rewrite", index, "to"))
+                scope.tell(str(error), error.remedy, "rewrite", index, "to")
                 continue
             rewrites.append(Rewrite(entry.match, template, scope.source("rewrite", index)))
             for at, proof in enumerate(entry.proof):
                 failure = _disproof(rewrites, proof.from_, proof.to)
                 if failure is not None:
-                    self.errors.append(scope.error(*failure, "rewrite", index, "proof", at))
+                    scope.tell(*failure, "rewrite", index, "proof", at)
         return tuple(rewrites)
 
-    def _overrides(self, scope: _Scope, entries: Sequence[OverrideEntry]) -> dict[str, Override]:
+    def _overrides(self, scope: Scope, entries: Sequence[OverrideEntry]) -> dict[str, Override]:
         overrides: dict[str, Override] = {}
         for index, entry in enumerate(entries):
             source = scope.source("overrides", index)
@@ -243,30 +238,23 @@ class _Compiler:
             )
             first = overrides.setdefault(entry.prefix, override)
             if first is not override and first.source is not None:
-                self._twice(scope, "prefix", entry.prefix, first.source, "overrides", index, "prefix")
+                scope.twice("prefix", entry.prefix, first.source, "overrides", index, "prefix")
         return overrides
 
-    def _one_only(self, section: str, scopes: Sequence[_Scope]) -> None:
+    def _one_only(self, section: str, scopes: Sequence[Scope]) -> None:
         for scope in scopes[1:]:
-            self._twice(scope, "section", section, scopes[0].source())
-
-    def _no_repeats(self, scope: _Scope, key: str, values: Sequence[Hashable]) -> None:
-        for index, value in enumerate(values):
-            if value in values[:index]:
-                self.errors.append(scope.error("the same value stands twice", "keep one of the two", key, index))
-
-    def _twice(self, scope: _Scope, what: str, which: str, first: Source, *path: str | int) -> None:
-        message = f"{what} {which} already stands in {first.file}:{first.line}"
-        self.errors.append(scope.error(message, "keep one of the two", *path))
+            scope.twice("section", section, scopes[0].source())
 
 
-def _merge(below: RetrySettings, entry: RetriesEntry) -> RetrySettings:
+def _merge(below: RetrySettings, scope: Scope, entry: RetriesEntry) -> RetrySettings:
     """Return ``below`` with the keys that ``entry`` gives; delays are merged cause by cause."""
-    given = {key: getattr(entry, key) for key in entry.model_fields_set if key in {"retries", "delay"}}
+    scope.no_repeats("ladder", entry.ladder)
+    given = {key: getattr(entry, key) for key in entry.model_fields_set & {"retries", "delay", "remember"}}
     never = frozenset(entry.never) if "never" in entry.model_fields_set else below.never
+    ladder = tuple(entry.ladder) if "ladder" in entry.model_fields_set else below.ladder
     delays: dict[str, timedelta] = {**below.delays}
     delays.update(entry.delays.items())
-    return replace(below, **given, delays=delays, never=never)
+    return replace(below, **given, delays=delays, never=never, ladder=ladder)
 
 
 def _rule(entry: RuleEntry, source: Source) -> DestinationRule:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv4Address, IPv6Address
 
+    from policies.lines import Route
     from policies.policy import Number, Override, Proof, Settings, Source
     from policies.refusals import Refusal
 
@@ -73,7 +74,8 @@ class Verdict:
     """What becomes of one recipient.
 
     ``addressed`` is the text that was asked about, ``number`` its E.164 form, ``dialled`` the number after rewriting
-    (None where the text is no number); ``override`` says how it is called.
+    (None where the text is no number); ``override`` says how it is called. ``route``: by which trunks; None where
+    nothing is dialled, or the policy has no trunks (its faxes go by another line).
     """
 
     addressed: str
@@ -82,6 +84,7 @@ class Verdict:
     refusal: Refusal | None
     override: Override
     reasons: tuple[Reason, ...]
+    route: Route | None = None
 
     @property
     def accepted(self) -> bool:

@@ -1,11 +1,13 @@
 """The decision on a mail: decision = f(policy, facts). Pure: no clock, no I/O; the same input gives the same answer.
 
 Order: the sender, the mail's own limits, each recipient, the number's quota. The first refusal of the whole stands;
-recipients are judged all the same, so that an explanation shows everything.
+recipients are judged all the same, so that an explanation shows everything. A route is told and refuses nothing:
+whether trunks are used at all is not a matter of the policy files.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from policies.decision import Decision, Facts, Reason, Usage, Verdict, reason
@@ -37,8 +39,16 @@ def decide(policy: Policy, facts: Facts) -> Decision:
     refusal = choice.refusal
     if number is not None:
         refusal = _first_refusal(number, facts, verdicts, reasons)
+        if policy.trunks:
+            verdicts = tuple(_routed(policy, number, verdict) for verdict in verdicts)
     language = (number.language if number else None) or (domain.language if domain else _FALLBACK_LANGUAGE)
     return Decision(number, refusal, verdicts, language, frozenset(choice.missing_proofs), tuple(reasons))
+
+
+def _routed(policy: Policy, number: Number, verdict: Verdict) -> Verdict:
+    if verdict.refusal is not None or verdict.dialled is None:
+        return verdict
+    return replace(verdict, route=policy.route(number.number, verdict.dialled))
 
 
 def _first_refusal(

@@ -19,6 +19,9 @@ def explain(decision: Decision) -> str:
     lines = [f"Sender: {sender}", *map(_line, decision.reasons)]
     for verdict in decision.recipients:
         lines += ["", f"To {verdict.addressed[:50]!r}: {_outcome(verdict)}", *map(_line, verdict.reasons)]
+        if verdict.route is not None:
+            trunks = ", then ".join(verdict.route.trunks) or "none, so it cannot be sent by telephone"
+            lines += [f"  by trunk: {trunks}", *map(_line, verdict.route.reasons)]
         lines.append(f"  reply: {verdict.reply}")
     return "\n".join([*lines, "", f"Reply to the mail: {decision.reply}"])
 
@@ -75,7 +78,8 @@ def _recipient(verdict: Verdict) -> dict[str, Json]:
             "t38": override.t38.value,
             "concurrency": override.concurrency,
         },
-        "reasons": [_reason(each) for each in verdict.reasons],
+        "trunks": None if verdict.route is None else list(verdict.route.trunks),
+        "reasons": [_reason(each) for each in (*verdict.reasons, *(verdict.route.reasons if verdict.route else ()))],
     }
 
 
@@ -96,5 +100,7 @@ def _settings(settings: Settings) -> dict[str, Json]:
             "delay_seconds": int(retries.delay.total_seconds()),
             "delays_seconds": {cause: int(delay.total_seconds()) for cause, delay in sorted(retries.delays.items())},
             "never": sorted(retries.never),
+            "ladder": list(retries.ladder),
+            "remember_seconds": int(retries.remember.total_seconds()),
         },
     }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from ipaddress import ip_network
+from decimal import Decimal
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import phonenumbers
@@ -19,6 +20,7 @@ from policies.addresses import BadAddress, Pattern, normalise_address, normalise
 from policies.numbers import BadNumber, parse_number
 from policies.policy import MEGABYTE, Network
 from policies.rewriting import BadRewrite, compile_pattern
+from policies.secrets import BadReference, SecretReference, parse_reference
 
 #: The error type under which a message and its remedy travel through pydantic.
 TOLD = "told"
@@ -30,12 +32,26 @@ _MAX_HEADER = 50
 _COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
 _DURATION = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,4})m)?(?:(\d{1,5})s)?", re.ASCII)
 _MAX_DURATION = timedelta(days=7)
+_MAX_LONG_DURATION = timedelta(days=365)
 _SIZE = re.compile(r"(\d{1,12}) ?(KB|MB|)", re.ASCII)
 _SIZE_UNITS = {"": 1, "KB": 1024, "MB": MEGABYTE}
 #: ITU-T T.30 table 3: what a TSI may hold.
 _IDENT = re.compile(r"[0-9+ ]{1,20}", re.ASCII)
 _PREFIX = re.compile(r"\+[1-9][0-9]{0,14}", re.ASCII)
 _COUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
+#: What stands in routes, channels and file names: no comma, no colon, no dot, and no sign at the beginning.
+_LINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}", re.ASCII)
+#: Names of what is no trunk and no device.
+_TAKEN_NAMES = frozenset({"simulated", "device"})
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
+_MAX_HOST = 253
+_WITH_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):([0-9]{1,5})", re.ASCII)
+_HIGHEST_PORT = 65535
+#: Printable ASCII without space and what ends a quoted or bracketed part of a SIP header (RFC 3261 25.1).
+_USER_NAME = re.compile(r"[!#-;=?-\[\]-~]{1,64}", re.ASCII)
+_DIAL_PREFIX = re.compile(r"[0-9*#]{1,10}", re.ASCII)
+_COST = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", re.ASCII)
 _RATES = (2400, 4800, 7200, 9600, 12000, 14400)
 
 
@@ -59,7 +75,7 @@ def _free_text(value: object) -> str:
 
 def _number(value: object, info: ValidationInfo) -> str:
     try:
-        return parse_number(_text(value), info.data.get("default_region"))
+        return parse_number(_text(value), info.data.get("default_region") or info.data.get("region"))
     except BadNumber as error:
         sentence = error.sentence.rstrip(".")
         raise told(sentence[0].lower() + sentence[1:], "write it like +972312345678") from None
@@ -128,16 +144,28 @@ def _count(value: object) -> int:
     return int(text)
 
 
-def _duration(value: object) -> timedelta:
-    text = _text(value)
+def _length_of_time(text: str, longest: timedelta) -> timedelta:
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         raise told(f"{_shown(text)} is no length of time", "write it like 90s, 5m or 1h30m")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    if duration > _MAX_DURATION:
-        raise told(f"{text} is longer than 7 days", "write 7d at most")
+    if duration > longest:
+        raise told(f"{text} is longer than {longest.days} days", f"write {longest.days}d at most")
     return duration
+
+
+def _duration(value: object) -> timedelta:
+    return _length_of_time(_text(value), _MAX_DURATION)
+
+
+def _long_duration(value: object) -> timedelta:
+    return _length_of_time(_text(value), _MAX_LONG_DURATION)
+
+
+def _seconds(value: object) -> int:
+    text = _text(value)
+    return int(text) if _COUNT.fullmatch(text) else int(_length_of_time(text, _MAX_DURATION).total_seconds())
 
 
 def _size(value: object) -> int:
@@ -184,6 +212,91 @@ def _regex(value: object) -> re.Pattern[str]:
         raise told(str(error), error.remedy) from None
 
 
+def _line_name(value: object) -> str:
+    text = _text(value)
+    if not _LINE_NAME.fullmatch(text):
+        raise told(
+            f"{_shown(text)} is no name of a trunk or device",
+            "write up to 30 letters, digits, - and _, beginning with a letter or digit",
+        )
+    if text.lower() in _TAKEN_NAMES:
+        raise told(f"the name {text} means something else here", "choose another, such as carrier or reception")
+    return text
+
+
+def _host(value: object) -> str:
+    text = _text(value)
+    if _WITH_PORT.fullmatch(text):
+        raise told(f"{_shown(text)} is a host with a port", "write the host alone, and the port in the key port")
+    return _host_alone(text)
+
+
+def _host_alone(text: str) -> str:
+    """Return a name in lower case, or an address without brackets."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if ":" in bare or text != bare or bare.replace(".", "").isdigit():
+        try:
+            address = ip_address(bare)
+        except ValueError:
+            address = None
+        if address is not None and (text == bare or isinstance(address, IPv6Address)) and "%" not in bare:
+            return str(address)
+    elif len(text) <= _MAX_HOST and _HOST.fullmatch(text):
+        return text.lower()
+    remedy = "write a name or an address alone, like sip.example.com or 192.0.2.1"
+    raise told(f"{_shown(text)} is no host", remedy)
+
+
+def _host_port(value: object) -> str:
+    text = _text(value)
+    match = _WITH_PORT.fullmatch(text)
+    host = _host_alone(match[1] if match else text)
+    shown = f"[{host}]" if ":" in host else host
+    if match is None:
+        return shown
+    if not 0 < int(match[2]) <= _HIGHEST_PORT:
+        raise told(f"there is no port {match[2]}", f"write 1 to {_HIGHEST_PORT}")
+    return f"{shown}:{int(match[2])}"
+
+
+def _user_name(value: object) -> str:
+    text = _text(value)
+    if not _USER_NAME.fullmatch(text):
+        raise told(
+            "a user name holds up to 64 printable ASCII signs other than space, quotes, <, > and \\",
+            "write it as the carrier gave it",
+        )
+    return text
+
+
+def _secret(value: object) -> SecretReference:
+    try:
+        return parse_reference(_text(value))
+    except BadReference as error:
+        raise told(str(error), error.remedy) from None
+
+
+def _dial_prefix(value: object) -> str:
+    text = _text(value)
+    if not _DIAL_PREFIX.fullmatch(text):
+        raise told(f"{_shown(text)} cannot be dialled", "write up to 10 of digits, * and #, such as 9")
+    return text
+
+
+def _cost(value: object) -> Decimal:
+    text = _text(value)
+    if not _COST.fullmatch(text):
+        raise told(f"{_shown(text)} is no cost", "write it like 0.015, without a currency")
+    return Decimal(text)
+
+
+def _absolute_path(value: object) -> str:
+    text = _text(value)
+    if not text.startswith("/") or len(text) > _MAX_TEXT or not text.isprintable():
+        raise told("the path must be absolute", "write it like /etc/faxrelay/carrier.pem")
+    return text
+
+
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -222,10 +335,18 @@ NetworkText: TypeAlias = Annotated[Network, PlainValidator(_network), _written("
 Flag: TypeAlias = Annotated[bool, PlainValidator(_flag), _written("`true` or `false`", type="boolean")]
 Count: TypeAlias = Annotated[int, BeforeValidator(_count)]
 Positive: TypeAlias = Annotated[int, Field(ge=1), BeforeValidator(_count)]
+Port: TypeAlias = Annotated[int, Field(ge=1, le=_HIGHEST_PORT), BeforeValidator(_count)]
 Duration: TypeAlias = Annotated[
     timedelta,
     PlainValidator(_duration),
     _written("length of time, such as `90s`, `5m`, `1h30m`", pattern="^([0-9]+[dhms])+$"),
+]
+LongDuration: TypeAlias = Annotated[
+    timedelta, PlainValidator(_long_duration), _written("length of time, such as `30d`", pattern="^([0-9]+[dhms])+$")
+]
+#: Seconds, which may also be written as a length of time. The bounds of the key are checked after the reading.
+Seconds: TypeAlias = Annotated[
+    int, BeforeValidator(_seconds), _written("seconds, or a length of time such as `10m`", type=_DIGITS_TOO)
 ]
 Size: TypeAlias = Annotated[int, PlainValidator(_size), _written("size", type=_DIGITS_TOO)]
 Ident: TypeAlias = Annotated[str, PlainValidator(_ident), _written("digits, space, +", type=_DIGITS_TOO)]
@@ -233,5 +354,15 @@ HeaderLine: TypeAlias = Annotated[str, PlainValidator(_header), _written("text",
 Prefix: TypeAlias = Annotated[str, PlainValidator(_prefix), _written("first digits, such as `+4420`", type=_DIGITS_TOO)]
 Rate: TypeAlias = Annotated[int, PlainValidator(_rate), WithJsonSchema({"enum": list(_RATES)})]
 Regex: TypeAlias = Annotated[re.Pattern[str], PlainValidator(_regex), _written("regular expression")]
+LineName: TypeAlias = Annotated[str, PlainValidator(_line_name), _written("name", type=_DIGITS_TOO)]
+HostName: TypeAlias = Annotated[str, PlainValidator(_host), _written("host name or address")]
+HostPort: TypeAlias = Annotated[str, PlainValidator(_host_port), _written("`host` or `host:port`")]
+UserName: TypeAlias = Annotated[str, PlainValidator(_user_name), _written("text", type=_DIGITS_TOO)]
+SecretText: TypeAlias = Annotated[
+    SecretReference, PlainValidator(_secret), _written("`env:NAME` or `file:/PATH`", pattern="^(env:|file:/)")
+]
+DialPrefix: TypeAlias = Annotated[str, PlainValidator(_dial_prefix), _written("digits, `*`, `#`", type=_DIGITS_TOO)]
+Cost: TypeAlias = Annotated[Decimal, PlainValidator(_cost), _written("amount, such as `0.015`", type=_NUMBERS_TOO)]
+AbsolutePath: TypeAlias = Annotated[str, PlainValidator(_absolute_path), _written("absolute path", pattern="^/")]
 #: A list that may be written as a single value, and is never written empty.
 OneOrMore: TypeAlias = Annotated[list[T], AfterValidator(_not_empty), BeforeValidator(_listed)]

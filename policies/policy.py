@@ -10,18 +10,25 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from policies import routing
+from policies.lines import T38
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from policies.addresses import Pattern
+    from policies.lines import Device, Route, Trunk
     from policies.rewriting import Rewrite
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
 #: What one megabyte of an attachment is: what desktops show as "MB".
 MEGABYTE = 1024 * 1024
+
+#: The rungs of the ladder in their usual order, from the fastest way to call to the surest.
+LADDER: Final = ("t38", "t38-9600", "g711", "g711-9600-no-ecm")
 
 
 class Proof(Enum):
@@ -40,6 +47,7 @@ class Feature(Enum):
 
     MAIL_TO_FAX = "mail_to_fax"
     FAX_TO_MAIL = "fax_to_mail"
+    DEVICE = "device"
 
 
 class ReceiptPages(Enum):
@@ -71,14 +79,6 @@ class Paper(Enum):
 
     A4 = "a4"
     LETTER = "letter"
-
-
-class T38(Enum):
-    """Whether a call may use ITU-T T.38 instead of audio."""
-
-    AUTO = "auto"
-    PREFER = "prefer"
-    NEVER = "never"
 
 
 class NumberType(Enum):
@@ -143,13 +143,17 @@ class Limits:
 class RetrySettings:
     """``retries`` calls after the first; ``delays`` by cause fall back to ``delay``; ``never`` are final causes.
 
-    Causes are the values of the transport's closed list (``busy``, ``no_answer``, ...).
+    Causes are the values of the transport's closed list (``busy``, ``no_answer``, ...). ``ladder``: the ways to make a
+    call (names of :data:`LADDER`), the next after each call that the way may have spoilt; what worked for a destination
+    less than ``remember`` ago is tried first (zero: never).
     """
 
     retries: int = 3
     delay: timedelta = timedelta(minutes=5)
     delays: Mapping[str, timedelta] = field(default_factory=dict)
     never: frozenset[str] = frozenset()
+    ladder: tuple[str, ...] = LADDER
+    remember: timedelta = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One of the relay's own numbers. ``language`` None: that of the domain a mail was addressed to."""
+    """One of the relay's own numbers. ``language`` None: that of the domain a mail was addressed to.
+
+    ``deliver_to_devices``: names of devices that received faxes are sent to. ``features`` has ``DEVICE`` only where a
+    device has this number or gets its faxes.
+    """
 
     number: str
     description: str
@@ -185,6 +193,12 @@ class Number:
     limits: Limits
     settings: Settings
     source: Source
+    deliver_to_devices: tuple[str, ...] = ()
+
+    @property
+    def receives(self) -> bool:
+        """Whether calls to this number are answered as faxes: its mailboxes or its devices get them."""
+        return Feature.FAX_TO_MAIL in self.features or bool(self.deliver_to_devices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +251,23 @@ class SenderIndex:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All that the files of a folder say. ``numbers`` is keyed by E.164, ``domains`` by name."""
+    """All that the files of a folder say.
+
+    ``numbers`` is keyed by E.164; ``domains``, ``trunks`` and ``devices`` by name, in the order of the files.
+    """
 
     domains: Mapping[str, Domain] = field(default_factory=dict)
     numbers: Mapping[str, Number] = field(default_factory=dict)
     senders: SenderIndex = field(default_factory=SenderIndex)
     destinations: Destinations = field(default_factory=Destinations)
     retries: RetrySettings = field(default_factory=RetrySettings)
+    trunks: Mapping[str, Trunk] = field(default_factory=dict)
+    devices: Mapping[str, Device] = field(default_factory=dict)
+
+    def route(self, number: str, destination: str) -> Route:
+        """Return by which trunks a fax from ``number`` (one of ours) to ``destination`` goes, both E.164, and why.
+
+        ``destination``: the number to dial, after rewriting. A number that is not of this policy has the trunks that
+        serve every number.
+        """
+        return routing.route(self.trunks.values(), number, destination)

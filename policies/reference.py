@@ -6,9 +6,10 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from policies.entry import Entry, entry_in, fields_of
 from policies.fields import SINGLE, UNIT, VALUE
 from policies.policy import MEGABYTE
-from policies.schema import Entry, PolicyFile, entry_in, fields_of
+from policies.schema import PolicyFile
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -21,12 +22,16 @@ _INTRODUCTION = """\
 <!-- Generated from policies/schema.py by policies/reference.py; a test compares them. -->
 
 A policy is a folder of YAML files. Every file ending in `.yaml` or `.yml` is read; together they are one policy.
-`domains` and `numbers` may stand in any number of files, `destinations` and `retries` in one. The folder counts as a
-whole or not at all: a mistake anywhere changes nothing and is told with file, line, column, key and remedy.
+`domains`, `numbers`, `trunks` and `devices` may stand in any number of files, `destinations` and `retries` in one. The
+folder counts as a whole or not at all: a mistake anywhere changes nothing and is told with file, line, column, key and
+remedy.
 
 Values are read as they are written: `0312345678` keeps its zero, quoted or not. Words that some programs read as
 booleans (`yes`, `no`, `on`, `off`, and so the country `"NO"`) must be quoted; addresses that begin with `@` too.
 Aliases, tags, merge keys, duplicate keys, empty values and unknown keys are errors.
+
+A password never stands in a policy file: `env:NAME` names a variable of the service's environment, `file:/PATH` a file
+that holds the password alone (a line break at its end does not count).
 
 Commented files to start from are in `policies/examples/`.
 
@@ -42,6 +47,14 @@ Commented files to start from are in `policies/examples/`.
    satellite numbers are denied unless an `allow` rule names their type. Where the numbering plan cannot tell which of
    several countries a number belongs to, a rule that denies one of them applies, and a rule that allows must allow all.
 4. **The number's quota.** A mail is taken whole or refused whole; what would never fit is refused for good.
+
+## How a fax finds its trunk
+
+A trunk serves a fax if its `numbers` name the sending number (or none) and its `prefixes` begin the number to dial (or
+there are none). Those that serve it are tried by `priority`, the lower figure first; of equal priority the cheaper
+first, by the cost of one minute and one page together; of equal cost as they stand in the files. At most 16 are tried.
+A trunk that is down, or fails before the far end rings, gives way to the next without spending a retry.
+`faxrelay policy explain` shows each trunk and why it is used or not.
 """
 
 
@@ -112,7 +125,7 @@ def _shown(value: object) -> str:
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, timedelta):
-        return f"{int(value.total_seconds()) // 60}m"
+        return f"{value.days}d" if value.days else f"{int(value.total_seconds()) // 60}m"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and value and value % MEGABYTE == 0:

@@ -7,15 +7,13 @@ here is documented and enforced. Unknown keys are errors. Values arrive as the t
 
 from __future__ import annotations
 
-import typing
 from datetime import timedelta
-from typing import Any, Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import model_validator
 
+from policies.entry import Entry, key
 from policies.fields import (
-    SINGLE,
-    UNIT,
     Count,
     CountryCode,
     Duration,
@@ -23,6 +21,8 @@ from policies.fields import (
     HeaderLine,
     Ident,
     LanguageCode,
+    LineName,
+    LongDuration,
     MailAddress,
     MailDomain,
     NetworkText,
@@ -37,9 +37,11 @@ from policies.fields import (
     Text,
     told,
 )
+from policies.lines import T38
+from policies.lines_schema import DeviceEntry, TrunkEntry  # noqa: TC001 -- pydantic reads the keys' types
 from policies.policy import (
+    LADDER,
     MEGABYTE,
-    T38,
     Feature,
     Mode,
     NumberType,
@@ -49,51 +51,38 @@ from policies.policy import (
     Resolution,
 )
 
-if typing.TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
 #: The causes of the transport's closed list that a further call may mend.
 RetryCause: TypeAlias = Literal[
     "busy", "no_answer", "rejected", "not_fax", "training", "page_failed", "lost_call", "trunk_down", "local"
 ]
-
-
-def _field(doc: str, *, unit: str = "", single: bool = False, **constraints: Any) -> Any:
-    """Return a field with its meaning and unit; ``single``: a list that may be written as one value."""
-    notes: dict[str, Any] = {UNIT: unit} if unit else {}
-    return Field(description=doc, json_schema_extra=notes | ({SINGLE: True} if single else {}), **constraints)
-
-
-class Entry(BaseModel):
-    """A mapping in a policy file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+#: The ways to make a call: :data:`policies.policy.LADDER`.
+Rung: TypeAlias = Literal["t38", "t38-9600", "g711", "g711-9600-no-ecm"]
 
 
 class DomainEntry(Entry):
     """A mail domain that means fax: mail to `NUMBER@` this domain is faxed."""
 
-    name: MailDomain = _field("The domain after the @.")
-    default_region: CountryCode | None = _field(
+    name: MailDomain = key("The domain after the @.")
+    default_region: CountryCode | None = key(
         "Country whose rules read national digits, such as 03-1234567. Without it, numbers need their country code.",
         default=None,
     )
-    language: LanguageCode = _field("Language of mails to people who have no number of their own.", default="en")
+    language: LanguageCode = key("Language of mails to people who have no number of their own.", default="en")
 
 
 class SenderEntry(Entry):
     """Who may send as a number, and how they must prove that they are who they say."""
 
-    match: SenderPattern = _field(
+    match: SenderPattern = key(
         "An address `user@example.com`, a domain `@example.com`, or all subdomains of a domain `@*.example.com`."
     )
-    proof: Proof = _field(
+    proof: Proof = key(
         "`dmarc`: an aligned SPF or DKIM pass. `auth`: an SMTP login bound to the address. `client-cert`: a TLS client "
         "certificate. `network`: the client's address is in `networks`. `confirm`: the sender clicked a link that was "
         "mailed to them. `none`: no proof, counted only on loopback and on listeners named as trusted.",
         default=Proof.DMARC,
     )
-    networks: list[NetworkText] = _field(
+    networks: list[NetworkText] = key(
         "Networks (CIDR) that the mail must come from. Needed with `proof: network`, an error otherwise.",
         default_factory=list,
     )
@@ -102,64 +91,79 @@ class SenderEntry(Entry):
 class LimitsEntry(Entry):
     """What a number may send."""
 
-    faxes_per_hour: Positive | None = _field("Faxes accepted in any 60 minutes.", unit="faxes", default=None)
-    faxes_per_day: Positive | None = _field("Faxes accepted in any 24 hours.", unit="faxes", default=None)
-    pages: Positive | None = _field("Pages of one fax.", unit="pages", default=None)
-    attachment_bytes: Size = _field(
+    faxes_per_hour: Positive | None = key("Faxes accepted in any 60 minutes.", unit="faxes", default=None)
+    faxes_per_day: Positive | None = key("Faxes accepted in any 24 hours.", unit="faxes", default=None)
+    pages: Positive | None = key("Pages of one fax.", unit="pages", default=None)
+    attachment_bytes: Size = key(
         "Size of one attachment: bytes, or `500KB`, `10MB` (1 MB = 1024 KB).", unit="bytes", default=10 * MEGABYTE
     )
-    recipients: Count = _field("Numbers that one mail may name.", unit="numbers", default=100, ge=1, le=100)
+    recipients: Count = key("Numbers that one mail may name.", unit="numbers", default=100, ge=1, le=100)
 
 
 class RetriesEntry(Entry):
     """When a call that did not deliver the fax is made again."""
 
-    retries: Count = _field("Calls after the first.", unit="calls", default=3, ge=0, le=3)
-    delay: Duration = _field("Wait before the next call.", default=timedelta(minutes=5))
-    delays: dict[RetryCause, Duration] = _field("Waits by cause, in place of `delay`.", default_factory=dict)
-    never: list[RetryCause] = _field("Causes after which no further call is made.", default_factory=list)
+    retries: Count = key("Calls after the first.", unit="calls", default=3, ge=0, le=3)
+    delay: Duration = key("Wait before the next call.", default=timedelta(minutes=5))
+    delays: dict[RetryCause, Duration] = key("Waits by cause, in place of `delay`.", default_factory=dict)
+    never: list[RetryCause] = key("Causes after which no further call is made.", default_factory=list)
+    ladder: list[Rung] = key(
+        "Ways to make a call, in order: each call that another way may mend is followed by one of the next way. "
+        "`t38-9600` and `g711-9600-no-ecm` are slower, the latter without error correction.",
+        default_factory=lambda: list(LADDER),
+        min_length=1,
+    )
+    remember: LongDuration = key(
+        "How long the way that worked for a destination is tried first there; `0s`: the ladder begins anew each time.",
+        default=timedelta(days=30),
+    )
 
 
 class NumberEntry(Entry):
     """One of the relay's own numbers: who sends as it, who gets its faxes, and how its faxes look."""
 
-    default_region: CountryCode | None = _field(
+    default_region: CountryCode | None = key(
         "Country whose rules read national digits in this entry and in the mails of its senders; "
         "without it, the domain's.",
         default=None,
     )
-    number: TelephoneNumber = _field("The number, +972312345678; national digits need `default_region`.")
-    description: Text = _field("For people; not transmitted.", default="")
-    features: list[Feature] = _field("What the number does.", default_factory=lambda: list(Feature), min_length=1)
-    deliver_to: list[MailAddress] = _field(
+    number: TelephoneNumber = key("The number, +972312345678; national digits need `default_region`.")
+    description: Text = key("For people; not transmitted.", default="")
+    features: list[Feature] = key(
+        "What the number does. `mail_to_fax`: its senders' mails become faxes. `fax_to_mail`: received faxes become "
+        "mails. `device`: machines in `devices` send from it, or get its faxes.",
+        default_factory=lambda: list(Feature),
+        min_length=1,
+    )
+    deliver_to: list[MailAddress] = key(
         "Mail addresses that get the received faxes. They may also send as this number, with the proof of the rule in "
         "`senders` that names them, or `dmarc`.",
         default_factory=list,
     )
-    senders: list[SenderEntry] = _field("Who may send as this number.", default_factory=list)
-    default_for: list[SenderPattern] = _field(
+    deliver_to_devices: list[LineName] = key(
+        "Names of `devices` that get the received faxes, beside the mail addresses or in place of them.",
+        default_factory=list,
+    )
+    senders: list[SenderEntry] = key("Who may send as this number.", default_factory=list)
+    default_for: list[SenderPattern] = key(
         "Senders who may send from several numbers and use this one unless their mail names another in `X-Fax-From`.",
         default_factory=list,
     )
-    ident: Ident | None = _field(
+    ident: Ident | None = key(
         "Identification sent to the far machine (TSI): up to 20 of digits, space and +. Without it, the number.",
         default=None,
     )
-    header: HeaderLine = _field("Text in the line above each page, up to 50 printable characters.", default="")
-    caller_id: TelephoneNumber | None = _field(
-        "Number shown to the called party. Without it, the number.", default=None
-    )
-    language: LanguageCode | None = _field("Language of mails. Without it, the domain's.", default=None)
-    limits: LimitsEntry = _field("What the number may send.", default_factory=LimitsEntry)
-    receipt_pages: ReceiptPages = _field("Transmitted pages that a receipt shows.", default=ReceiptPages.FIRST)
-    resolution: Resolution = _field(
-        "`standard` 98, `fine` 196, `superfine` 391 lines per inch.", default=Resolution.FINE
-    )
-    mode: Mode = _field("How grey and colour become black and white.", default=Mode.AUTO)
-    paper: Paper = _field("Size of pages that have none of their own, such as plain text.", default=Paper.A4)
-    priority: Count = _field("Faxes with a higher priority are dialled first.", default=5, ge=0, le=9)
-    retries: RetriesEntry | None = _field("In place of the section `retries`, for the keys given here.", default=None)
-    share_of_line: Count = _field(
+    header: HeaderLine = key("Text in the line above each page, up to 50 printable characters.", default="")
+    caller_id: TelephoneNumber | None = key("Number shown to the called party. Without it, the number.", default=None)
+    language: LanguageCode | None = key("Language of mails. Without it, the domain's.", default=None)
+    limits: LimitsEntry = key("What the number may send.", default_factory=LimitsEntry)
+    receipt_pages: ReceiptPages = key("Transmitted pages that a receipt shows.", default=ReceiptPages.FIRST)
+    resolution: Resolution = key("`standard` 98, `fine` 196, `superfine` 391 lines per inch.", default=Resolution.FINE)
+    mode: Mode = key("How grey and colour become black and white.", default=Mode.AUTO)
+    paper: Paper = key("Size of pages that have none of their own, such as plain text.", default=Paper.A4)
+    priority: Count = key("Faxes with a higher priority are dialled first.", default=5, ge=0, le=9)
+    retries: RetriesEntry | None = key("In place of the section `retries`, for the keys given here.", default=None)
+    share_of_line: Count = key(
         "Weight of this number when several wait for a free channel: 2 gets two calls where 1 gets one.",
         default=1,
         ge=1,
@@ -170,9 +174,9 @@ class NumberEntry(Entry):
 class SelectorEntry(Entry):
     """Which numbers a rule means. A number must fit every key that is given, and any one value of each."""
 
-    prefix: OneOrMore[Prefix] = _field("First digits, with + and country code.", single=True, default_factory=list)
-    country: OneOrMore[CountryCode] = _field("Countries, such as IL.", single=True, default_factory=list)
-    type: OneOrMore[NumberType] = _field(
+    prefix: OneOrMore[Prefix] = key("First digits, with + and country code.", single=True, default_factory=list)
+    country: OneOrMore[CountryCode] = key("Countries, such as IL.", single=True, default_factory=list)
+    type: OneOrMore[NumberType] = key(
         "Kinds of number. `premium`, `shared_cost` and `satellite` are denied unless an `allow` rule names the type.",
         single=True,
         default_factory=list,
@@ -190,8 +194,8 @@ class SelectorEntry(Entry):
 class RuleEntry(Entry):
     """One rule: `allow` or `deny`. The first rule that fits decides."""
 
-    allow: SelectorEntry | None = _field("Numbers that may be dialled.", default=None)
-    deny: SelectorEntry | None = _field("Numbers that are refused.", default=None)
+    allow: SelectorEntry | None = key("Numbers that may be dialled.", default=None)
+    deny: SelectorEntry | None = key("Numbers that are refused.", default=None)
 
     @model_validator(mode="after")
     def _one_verdict(self) -> Self:
@@ -210,54 +214,44 @@ class RuleEntry(Entry):
 class RewriteProof(Entry):
     """A pair that shows what a rewriting rule does; checked whenever the file is read."""
 
-    from_: TelephoneNumber = _field("A number as it comes in.", alias="from")
-    to: TelephoneNumber = _field("The number that must come out.")
+    from_: TelephoneNumber = key("A number as it comes in.", alias="from")
+    to: TelephoneNumber = key("The number that must come out.")
 
 
 class RewriteEntry(Entry):
     """A rewriting rule. The first rule whose pattern fits the whole number is used, before `rules` are looked at."""
 
-    match: Regex = _field(r"Regular expression for the whole number, such as `\+9720(\d+)`.")
-    to: Text = _field(r"The new number; `\1` stands for the first group.")
-    proof: list[RewriteProof] = _field("At least one pair that shows what the rule does.", min_length=1)
+    match: Regex = key(r"Regular expression for the whole number, such as `\+9720(\d+)`.")
+    to: Text = key(r"The new number; `\1` stands for the first group.")
+    proof: list[RewriteProof] = key("At least one pair that shows what the rule does.", min_length=1)
 
 
 class OverrideEntry(Entry):
     """How numbers with a prefix are called. The longest prefix that fits is used."""
 
-    prefix: Prefix = _field("First digits, with + and country code; or a whole number.")
-    ecm: Flag = _field("Error correction (ITU-T T.30 annex A).", default=True)
-    max_rate: Rate | None = _field("Highest speed offered.", unit="bit/s", default=None)
-    t38: T38 = _field("`never` stays in audio; `prefer` asks for T.38 as soon as a call is answered.", default=T38.AUTO)
-    concurrency: Count = _field("Calls to one number at the same time.", unit="calls", default=1, ge=1, le=100)
-    notes: Text = _field("For people.", default="")
+    prefix: Prefix = key("First digits, with + and country code; or a whole number.")
+    ecm: Flag = key("Error correction (ITU-T T.30 annex A).", default=True)
+    max_rate: Rate | None = key("Highest speed offered.", unit="bit/s", default=None)
+    t38: T38 = key("`never` stays in audio; `prefer` asks for T.38 as soon as a call is answered.", default=T38.AUTO)
+    concurrency: Count = key("Calls to one number at the same time.", unit="calls", default=1, ge=1, le=100)
+    notes: Text = key("For people.", default="")
 
 
 class DestinationsEntry(Entry):
     """Where faxes may go, and how they get there."""
 
-    rules: list[RuleEntry] = _field("Looked at in order; the first that fits decides.", default_factory=list)
-    otherwise: Literal["allow", "deny"] = _field("The verdict where no rule fits.", default="allow")
-    rewrite: list[RewriteEntry] = _field("Rewriting of numbers before the rules.", default_factory=list)
-    overrides: list[OverrideEntry] = _field("Ways of calling, by prefix.", default_factory=list)
+    rules: list[RuleEntry] = key("Looked at in order; the first that fits decides.", default_factory=list)
+    otherwise: Literal["allow", "deny"] = key("The verdict where no rule fits.", default="allow")
+    rewrite: list[RewriteEntry] = key("Rewriting of numbers before the rules.", default_factory=list)
+    overrides: list[OverrideEntry] = key("Ways of calling, by prefix.", default_factory=list)
 
 
 class PolicyFile(Entry):
     """One policy file. Any number of `*.yaml` files in a folder make one policy."""
 
-    domains: list[DomainEntry] = _field("Mail domains that mean fax.", default_factory=list)
-    numbers: list[NumberEntry] = _field("The relay's own numbers.", default_factory=list)
-    destinations: DestinationsEntry | None = _field("Where faxes may go; in one file of the folder.", default=None)
-    retries: RetriesEntry | None = _field("When calls are made again; in one file of the folder.", default=None)
-
-
-def fields_of(model: type[Entry]) -> dict[str, FieldInfo]:
-    """Return a model's fields by the key that files write."""
-    return {info.alias or name: info for name, info in model.model_fields.items()}
-
-
-def entry_in(annotation: Any) -> type[Entry] | None:
-    """Return the model inside ``list[Model]``, ``Model | None`` or ``Model``; None where there is none."""
-    if isinstance(annotation, type) and issubclass(annotation, Entry):
-        return annotation
-    return next(filter(None, map(entry_in, typing.get_args(annotation))), None)
+    domains: list[DomainEntry] = key("Mail domains that mean fax.", default_factory=list)
+    numbers: list[NumberEntry] = key("The relay's own numbers.", default_factory=list)
+    destinations: DestinationsEntry | None = key("Where faxes may go; in one file of the folder.", default=None)
+    retries: RetriesEntry | None = key("When calls are made again; in one file of the folder.", default=None)
+    trunks: list[TrunkEntry] = key("SIP accounts that calls go out and come in by.", default_factory=list)
+    devices: list[DeviceEntry] = key("Fax machines and adapters that register with the relay.", default_factory=list)

@@ -13,18 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
+from policies.entry import Entry, entry_in, fields_of
 from policies.errors import PolicyError
 from policies.fields import TOLD
-from policies.schema import (
-    DestinationsEntry,
-    DomainEntry,
-    Entry,
-    NumberEntry,
-    PolicyFile,
-    RetriesEntry,
-    entry_in,
-    fields_of,
-)
+from policies.schema import DestinationsEntry, DomainEntry, NumberEntry, PolicyFile, RetriesEntry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +24,13 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from policies.document import Branch, Data, Document, Place
+    from policies.lines_schema import DeviceEntry, TrunkEntry
 
 Path = tuple[str | int, ...]
 E = TypeVar("E", bound=Entry)
 
+#: The sections whose entries are sound or not one by one.
+_LISTS = frozenset({"domains", "numbers", "trunks", "devices"})
 #: pydantic's error types that a policy file can cause, as message and remedy; ``{...}`` are pydantic's own figures.
 _SENTENCES = {
     "missing": ("the key is missing", "add it"),
@@ -50,13 +45,19 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """The sound entries of one file, each with its key and its places."""
+    """The sound entries of one file, each with its key and its places.
+
+    ``lost``: the sections of which something is not here, so that what refers to it may be right.
+    """
 
     file: str
     domains: list[tuple[DomainEntry, str, Branch]]
     numbers: list[tuple[NumberEntry, str, Branch]]
     destinations: tuple[DestinationsEntry, str, Branch] | None
     retries: tuple[RetriesEntry, str, Branch] | None
+    trunks: list[tuple[TrunkEntry, str, Branch]]
+    devices: list[tuple[DeviceEntry, str, Branch]]
+    lost: frozenset[str]
 
 
 def validate(file: str, document: Document, languages: frozenset[str]) -> tuple[Sections, list[PolicyError]]:
@@ -68,6 +69,7 @@ def validate(file: str, document: Document, languages: frozenset[str]) -> tuple[
     context = {"languages": languages}
     kept: dict[str, list[int]] = {}
     data = document.data
+    lost = frozenset() if data or not errors else _LISTS  # a text that breaks off leaves nothing
     try:
         model = PolicyFile.model_validate(data, context=context)
     except ValidationError as error:
@@ -76,6 +78,7 @@ def validate(file: str, document: Document, languages: frozenset[str]) -> tuple[
         found = (_translate(file, document.places, detail) for detail in details)
         # An empty value or a "yes" is already told as such; that it is no number either would only hide it.
         errors += [each for each in found if (each.line, each.column) not in told]
+        lost = frozenset(str(detail["loc"][0]) for detail in details)
         data, kept = _without(data, [detail["loc"] for detail in details])
         model = PolicyFile.model_validate(data, context=context)
     places = _Located(document.places, kept)
@@ -85,6 +88,9 @@ def validate(file: str, document: Document, languages: frozenset[str]) -> tuple[
         places.entries("numbers", model.numbers),
         places.section("destinations", model.destinations),
         places.section("retries", model.retries),
+        places.entries("trunks", model.trunks),
+        places.entries("devices", model.devices),
+        lost,
     )
     return sections, errors
 
@@ -106,7 +112,7 @@ def _without(data: dict[str, Data], bad: list[Path]) -> tuple[dict[str, Data], d
         steps = {path[1] if len(path) > 1 else None for path in bad if path[0] == section}
         if not steps:
             sound[section] = value
-        elif section in {"domains", "numbers"} and isinstance(value, list) and None not in steps:
+        elif section in _LISTS and isinstance(value, list) and None not in steps:
             kept[section] = [index for index in range(len(value)) if index not in steps]
             sound[section] = [value[index] for index in kept[section]]
     return sound, kept

@@ -201,7 +201,15 @@ def test_the_json_of_a_decision_is_complete(policy: Policy) -> None:
     told = json.loads(json.dumps(as_json(ask(policy, FAR, "12"))))
     assert told["accepted"] is True
     assert told["sender"] == NUMBER
-    assert told["settings"]["retries"] == {"retries": 3, "delay_seconds": 300, "delays_seconds": {}, "never": []}
+    assert told["settings"]["retries"] == {
+        "retries": 3,
+        "delay_seconds": 300,
+        "delays_seconds": {},
+        "never": [],
+        "ladder": ["t38", "t38-9600", "g711", "g711-9600-no-ecm"],
+        "remember_seconds": 30 * 86400,
+    }
+    assert [recipient["trunks"] for recipient in told["recipients"]] == [None, None]
     assert told["settings"]["resolution"] == "fine"
     assert [recipient["refusal"] for recipient in told["recipients"]] == [None, "bad_number"]
     assert told["recipients"][0]["calls"] == {"ecm": True, "max_rate": None, "t38": "auto", "concurrency": 1}

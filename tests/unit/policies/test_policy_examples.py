@@ -42,6 +42,18 @@ DOCS = Path(__file__).parents[3] / "docs"
         ("first destinations", "alice@example.com", Proof.NONE, "+97235551234", ["becomes +97225551234", "250 2.0.0"]),
         ("first destinations", "alice@example.com", Proof.NONE, "+33142685300", ["no rule fits", "550 5.7.1"]),
         ("office retries", "x@example.com", Proof.DMARC, "+12025550199", ["sends as +97231234567"]),
+        ("office register-trunk", "x@example.com", Proof.DMARC, "+12025550199", ["by trunk: carrier"]),
+        ("office ip-trunk", "x@example.com", Proof.DMARC, "03-5550199", ["by trunk: domestic, then worldwide"]),
+        ("office ip-trunk", "x@example.com", Proof.DMARC, "+12025550199", ["by trunk: worldwide"]),
+        ("office kamailio-or-sbc", "x@example.com", Proof.DMARC, "+12025550199", ["by trunk: border"]),
+        ("first devices", "reception@example.com", Proof.DMARC, "+97231234567", ["sends as +97235550100"]),
+        (
+            "office destinations retries register-trunk ip-trunk kamailio-or-sbc devices",
+            "x@example.com",
+            Proof.DMARC,
+            "+12025550199",
+            ["by trunk: worldwide, then border, then carrier"],
+        ),
     ],
 )
 def test_examples_load_and_decide(
@@ -62,7 +74,22 @@ def test_no_example_is_left_out() -> None:
         "office.yaml",
         "destinations.yaml",
         "retries.yaml",
+        "register-trunk.yaml",
+        "ip-trunk.yaml",
+        "kamailio-or-sbc.yaml",
+        "devices.yaml",
     }
+
+
+def test_the_example_of_devices_says_what_each_machine_may_do(tmp_path: Path) -> None:
+    """Who starts from the example would have a machine that does something else than its comment says."""
+    shutil.copy(EXAMPLES / "devices.yaml", tmp_path)
+    policy = load(tmp_path)
+    hall, warehouse, spare = policy.devices.values()
+    assert (hall.region, warehouse.username, warehouse.receipts_to_device) == ("IL", "201", True)
+    assert (spare.allow_inbound, spare.allow_outbound) == (True, False)
+    assert [number.receives for number in policy.numbers.values()] == [True, True]
+    assert policy.numbers["+97235550101"].deliver_to_devices == ("warehouse", "warehouse-spare")
 
 
 def test_the_reference_is_that_of_the_schema() -> None:

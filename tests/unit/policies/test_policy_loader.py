@@ -40,13 +40,15 @@ def test_numbers_are_read_as_written(load_text: LoadText) -> None:
 def test_defaults(load_text: LoadText) -> None:
     """A short file would not get the settings that the reference promises."""
     number = load_text(NUMBER).numbers["+97231234567"]
-    assert number.features == frozenset(Feature)
+    assert number.features == frozenset({Feature.MAIL_TO_FAX, Feature.FAX_TO_MAIL})
+    assert number.receives
     assert number.settings.ident == number.settings.caller_id == number.number
     assert (number.limits.attachment_bytes, number.limits.recipients, number.limits.pages) == (10 * 1024**2, 100, None)
     retries = number.settings.retries
     assert (retries.retries, retries.delay) == (3, timedelta(minutes=5))
     assert not retries.delays
     assert not retries.never
+    assert (retries.ladder, retries.remember) == (("t38", "t38-9600", "g711", "g711-9600-no-ecm"), timedelta(days=30))
     assert (number.source.line, number.source.file.endswith("a.yaml")) == (3, True)
 
 
