@@ -128,12 +128,18 @@ class SipOffice:
         while left := await self._left():
             assert asyncio.get_running_loop().time() < ending, left
             await asyncio.sleep(0.05)
-        assert "Traceback" not in self.log, self.log[-4000:]
+        assert not any(fault in self.log for fault in ("Traceback", "a fault of ours")), self.log[-4000:]
+
+    async def status(self, kind: str, name: str) -> dict[str, Any]:
+        """Return what the line says of one of its ``trunks`` or ``devices``."""
+        known: list[dict[str, Any]] = (await self.line.ask("status"))[kind]
+        return next(one for one in known if one["name"] == name)
 
     async def _left(self) -> list[str]:
         status = await self.line.ask("status")
-        lines = {**status.get("trunks", {}), **status.get("devices", {})}
-        calls = [f"{name}: {kept['calls']} calls" for name, kept in lines.items() if kept.get("calls")]
+        calls = [
+            f"{one['name']}: {one['calls']} calls" for one in [*status["trunks"], *status["devices"]] if one["calls"]
+        ]
         rows = Path("/proc/net/udp").read_text().splitlines()[1:]
         bound = {int(row.split()[1].rpartition(":")[2], 16) for row in rows}
         return calls + [f"port {port}" for port in self.media[:-1] if port in bound]  # the last is the tests' own

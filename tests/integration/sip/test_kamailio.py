@@ -78,8 +78,8 @@ async def test_a_trunk_that_we_register_with(
 
 async def _registered(office: SipOffice) -> None:
     for _ in range(100):
-        status = await office.line.ask("status")
-        if status["trunks"]["carrier"].get("registered"):
+        status = await office.status("trunks", "carrier")
+        if status["up"]:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"the trunk does not register: {status}")
