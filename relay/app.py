@@ -34,6 +34,7 @@ from relay.intake.desk import Desk
 from relay.intake.message import MailReader
 from relay.intake.smtp import SmtpServer
 from relay.mailer.compose import Identity
+from relay.mailer.device_lane import DeviceLane
 from relay.mailer.enclosures import Enclosures
 from relay.mailer.lane import MailLane
 from relay.mailer.language import Languages
@@ -44,6 +45,7 @@ from relay.outbound.conclusion import Conclusion
 from relay.outbound.dial import Dialling
 from relay.outbound.prepare import Preparing
 from relay.outbound.recovery import recover, watch_lost
+from relay.outbound.rerouting import reroute
 from relay.outbox import Outbox
 from relay.policy import PolicyHolder, first_folder
 from relay.roles import EVERYTHING, Role
@@ -108,9 +110,13 @@ def open_house(settings: Settings) -> Iterator[House]:
         store = Store(settings.database_url)
         try:
             schema.upgrade(store.engine)
-            yield House(settings, store, blobs, PolicyHolder(settings.policy_folder), IdSource(), time.time)
+            yield House(settings, store, blobs, _policy(settings), IdSource(), time.time)
         finally:
             store.close()
+
+
+def _policy(settings: Settings) -> PolicyHolder:
+    return PolicyHolder(settings.policy_folder, real_lines=settings.lines.sip is not None)
 
 
 @contextlib.contextmanager
@@ -208,10 +214,16 @@ class Service:
         self._run(watch_lost(house.store, conclusion, self._lease.owner, house.clock))
         await arrivals.recover()
         await line.publish(house.policy.line_table())
-        house.policy.on_change.append(lambda: line.publish(house.policy.line_table()))
-        self._checks.append(Check("line", line.trouble))
+        await reroute(house.store, house.policy)
+        house.policy.on_change.append(lambda: self._lines_changed(line))
+        self._checks += [Check("line", line.trouble), checking.trunks(line, house.policy)]
         self._run(arrivals.run())
         self._run(dialling.run())
+
+    async def _lines_changed(self, line: Line) -> None:
+        """Tell the line what the policy says now, and send the faxes that wait by its trunks."""
+        await line.publish(self._house.policy.line_table())
+        await reroute(self._house.store, self._house.policy)
 
     async def _start_web(self) -> tuple[str, int]:
         house, settings = self._house, self._settings
@@ -231,7 +243,7 @@ class Service:
         house, settings = self._house, self._settings
         address, port = web or (settings.web.address, settings.web.port)
         base = settings.web.base_url or f"http://{address}:{port}"
-        lane = MailLane(
+        mail = MailLane(
             house.store,
             self._carrier(),
             self._enclosures,
@@ -240,7 +252,10 @@ class Service:
             lambda fax_id, at: self._links.url(base, Action.RESEND, fax_id, at),
             zone=UTC,
         )
-        outbox = Outbox(house.store, house.ids, house.clock, [lane], lease=self._lease, spread=self._spread)
+        device = DeviceLane(
+            house.store, house.blobs, self._enclosures, self._languages, house.ids, house.clock, zone=UTC
+        )
+        outbox = Outbox(house.store, house.ids, house.clock, [mail, device], lease=self._lease, spread=self._spread)
         self._run(outbox.run())
 
     def _carrier(self) -> Carrier:

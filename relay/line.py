@@ -14,15 +14,20 @@ import signal
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relay.confine import Confinement, Sandbox
 from transport.calls import RINGING, Premises
 from transport.line import LineProcess
 from transport.link import Link
+from transport.messages import decode
 from transport.simulated.network import SimulatedNetwork, UnknownBehaviour
+from transport.sip.settings import BadSettings, SipSettings
 from transport.spandsp import LibraryMissing, library
 from transport.workers import Workers
+
+if TYPE_CHECKING:
+    from transport.sip.network import SipNetwork
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -68,19 +73,31 @@ async def _serve(descriptor: int, settings: LineSettings) -> None:
     try:
         library()
         network = _network(settings)
-    except (LibraryMissing, UnknownBehaviour) as fault:
+    except (BadSettings, LibraryMissing, UnknownBehaviour) as fault:
         link.post({"say": "broken", "reason": str(fault)})
         link.close()
         return
-    confinement = Confinement(Sandbox(settings.sandbox), ["transport.worker"])
-    premises = Premises(network, Workers(confinement), Path(settings.journals), settings.ring_seconds)
+    confinement = _confinement(settings)
+    solo = (lambda: _confinement(settings)) if settings.sip is not None else None
+    workers = Workers(confinement, solo, calls_per_worker=settings.calls_per_worker)
     try:
-        await LineProcess(link, premises).run(network.up)
+        await LineProcess(link, Premises(network, workers, Path(settings.journals), settings.ring_seconds)).run(
+            network.up
+        )
     finally:
+        await workers.close()
         await confinement.close()
 
 
-def _network(settings: LineSettings) -> SimulatedNetwork:
+def _confinement(settings: LineSettings) -> Confinement:
+    return Confinement(Sandbox(settings.sandbox), ["transport.worker"])
+
+
+def _network(settings: LineSettings) -> SimulatedNetwork | SipNetwork:
+    if settings.sip is not None:
+        from transport.sip.network import SipNetwork  # noqa: PLC0415  a simulated line does without the SIP library
+
+        return SipNetwork(decode(SipSettings, settings.sip))
     exchange = Path(settings.exchange) if settings.exchange is not None else None
     return SimulatedNetwork(exchange, settings.behaviours, real_time=settings.real_time, channels=settings.channels)
 

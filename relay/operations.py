@@ -18,7 +18,7 @@ from converters import HEAD, Refused, detect
 from policies import Feature, RefusalKind, check_recipient
 from relay.errors import Refusal
 from relay.fax import Inbound, Outbound, terminal
-from relay.policy import recipient_settings, submission_settings
+from relay.policy import submission_settings
 from relay.store import faxes, traces
 from relay.store.tables import attempt, channel, delivery, document, fax, submission
 from relay.submission import File, Recipient, Submission, resubmit, submit
@@ -211,7 +211,7 @@ class Operations:
             kind = verdict.refusal.kind if verdict.refusal else RefusalKind.BAD_NUMBER
             told = verdict.refusal.sentence if verdict.refusal else "this is no number"
             raise Refusal(kind.smtp_code, kind.enhanced_code, f"{written}: {told}")
-        return Recipient(verdict.dialled, written, recipient_settings(verdict.override))
+        return self._policy.recipient(sending.number, verdict.dialled, written, verdict)
 
     def _keep(self, path: Path, largest: int) -> File:
         """Keep a file of the administrator's own as a blob, once its first bytes say that it can be faxed."""

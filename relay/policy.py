@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import importlib.resources
+import os
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import watchfiles
 
 from policies import Feature, Policy, PolicyErrors, load
+from relay import accounts
+from relay.store.routes import NOWHERE
+from relay.submission import Recipient
 from transport.seam import LineTable
 
 if TYPE_CHECKING:
@@ -29,11 +33,16 @@ log = structlog.get_logger()
 class PolicyHolder:
     """Holds the current policy of a folder. ``current`` changes between two decisions, never within one."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read the folder; raises :class:`policies.PolicyErrors`, since a service without a policy accepts nothing."""
+    def __init__(self, folder: Path, *, real_lines: bool = False) -> None:
+        """Read the folder; raises :class:`policies.PolicyErrors`, since a service without a policy accepts nothing.
+
+        ``real_lines``: faxes go out by the policy's trunks, and not by the simulated network.
+        """
         self.folder = folder
+        self._real_lines = real_lines
         self.current: Policy = load(folder)
         self.errors: PolicyErrors | None = None
+        self.line_faults: list[str] = []
         self.on_change: list[Callable[[], Awaitable[None]]] = []
 
     async def watch(self) -> None:
@@ -62,7 +71,34 @@ class PolicyHolder:
 
     def line_table(self) -> LineTable:
         """Return what the line needs to know: the numbers it answers, its trunks and its devices."""
-        return LineTable(self.answered_numbers())
+        numbers = self.answered_numbers()
+        if not self._real_lines:
+            return LineTable(numbers)
+        trunks, no_trunks = accounts.trunks(self.current, os.environ)
+        devices, no_devices = accounts.devices(self.current, os.environ)
+        self.line_faults = no_trunks + no_devices
+        for fault in self.line_faults:
+            log.error("left out", fault=fault)
+        return LineTable(numbers, trunks=tuple(trunks), devices=tuple(devices))
+
+    def trunks(self, number: str, dialled: str) -> list[str]:
+        """Return the trunks that serve a call from ``number`` to ``dialled``, in order; empty on a simulated line."""
+        if not self._real_lines:
+            return []
+        return list(self.current.route(number, dialled).trunks) or [NOWHERE]
+
+    def recipient(self, number: str, dialled: str, written: str, verdict: Verdict) -> Recipient:
+        """Return a recipient of a submission of ``number``: its settings, its trunks, and why it is refused if it is.
+
+        ``dialled``: E.164, or what was written where that is no number.
+        """
+        refusal = verdict.refusal.sentence if verdict.refusal else None
+        settings = recipient_settings(verdict.override)
+        if refusal is None and self._real_lines:
+            settings["trunks"] = self.trunks(number, dialled)
+            if settings["trunks"] == [NOWHERE]:
+                refusal = "No telephone line serves this number. The administrator of the fax relay can add one."
+        return Recipient(dialled, written, settings, refusal)
 
     def inbound_settings(self, number: str) -> dict[str, Any]:
         """Return the settings that travel with a fax that arrived for ``number``."""
@@ -71,6 +107,7 @@ class PolicyHolder:
             return {"deliver_to": [], "language": "en"}
         return {
             "deliver_to": list(entry.deliver_to),
+            "devices": list(entry.deliver_to_devices) if self._real_lines else [],
             "language": entry.language or "en",
             "receipt_pages": entry.settings.receipt_pages.value,
             "paper": entry.settings.paper.value,
@@ -122,9 +159,6 @@ def retries_json(rule: RetrySettings) -> dict[str, Any]:
         "delay": rule.delay.total_seconds(),
         "delays": {cause: delay.total_seconds() for cause, delay in rule.delays.items()},
         "never": sorted(rule.never),
+        "ladder": list(rule.ladder),
+        "remember": rule.remember.total_seconds(),
     }
-
-
-def refused(verdict: Verdict) -> str | None:
-    """Return the sentence of a recipient that may not be dialled."""
-    return verdict.refusal.sentence if verdict.refusal else None

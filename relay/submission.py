@@ -61,7 +61,7 @@ class Submission:
     """What a sender asked for. ``number``: the sending number, E.164; ``sender``: the proven address, if any.
 
     ``answerable`` is false for automatic mail, which is never answered (RFC 3834 section 2). ``thread``: the
-    References that an answer carries.
+    References that an answer carries. ``once``: names the deed where there is no Message-ID to know a repeat by.
     """
 
     source: str
@@ -76,6 +76,7 @@ class Submission:
     answerable: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     resend_of: int | None = None
+    once: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ def submit(connection: sa.Connection, ids: IdSource, asked: Submission, now: flo
 
 
 def submission_key_of(asked: Submission, recipient: Recipient) -> str | None:
-    """Return the key by which a repeat is known; ``None`` without a Message-ID: nothing tells it then."""
+    """Return the key by which a repeat is known; ``None`` where nothing tells it: no Message-ID, no name."""
+    if asked.once:
+        return hashlib.sha256(f"once {asked.once} {recipient.written}".encode()).hexdigest()
     if not asked.message_id:
         return None
     digest = hashlib.sha256()
@@ -182,6 +185,7 @@ def _insert_fax(
             "peer_slots": settings.get("concurrency", 1),
             "priority": settings.get("priority", 5),
             "resend_of": asked.resend_of,
+            "passes_on": settings.get("passes_on"),
             "settings": settings,
             "route": routes.written(connection, settings["trunks"]) if settings.get("trunks") else "",
             "created_at": now,

@@ -104,6 +104,7 @@ _REFUSALS = {
     **dict.fromkeys((486, 600), Cause.BUSY),
     **dict.fromkeys((404, 410, 484, 604), Cause.BAD_NUMBER),
     **dict.fromkeys((408, 480, 487), Cause.NO_ANSWER),
+    **dict.fromkeys((401, 402, 407), Cause.TRUNK_DOWN),  # our account: password, credit
 }
 _TRUNK_FAULTS = range(500, 600)
 

@@ -20,20 +20,23 @@ import structlog
 from converters import Converter, FaxDocument, FaxStrip, Refused
 from relay import progress
 from relay.fax import Direction, Inbound
+from relay.inbound import devices
 from relay.outcome import WORDS, of_evidence
-from relay.store import faxes
+from relay.store import faxes, traces
 from relay.store.tables import document, fax
+from relay.submission import File, submit
 from transport.messages import encode
 from transport.seam import Arrival, Arrived, Arriving, CallResult, Cause, Evidence, Line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from relay.ids import IdSource
     from relay.policy import PolicyHolder
-    from relay.store.blobs import LocalBlobs
+    from relay.store.blobs import Blob, LocalBlobs
     from relay.store.engine import Store
+    from transport.seam import TraceEntry
 
 log = structlog.get_logger()
 
@@ -107,10 +110,14 @@ class Arrivals:
         if isinstance(arrival, Arriving):
             self._record(connection, arrival)
         elif not isinstance(arrival, Arrived):
-            progress.note(connection, self._ids, _row(connection, arrival.call).id, arrival, self._clock())
+            found = connection.execute(sa.select(fax.c.id).where(fax.c.line_call == arrival.call)).scalar()
+            if found is not None:  # a device's call has no row of its own
+                progress.note(connection, self._ids, found, arrival, self._clock())
 
     def _record(self, connection: sa.Connection, arriving: Arriving) -> None:
-        """Write the ringing call's fax; harmless for a call that is recorded already."""
+        """Write the ringing call's fax; harmless for a call that is recorded already. A device's becomes one later."""
+        if arriving.device:
+            return
         if connection.execute(sa.select(fax.c.id).where(fax.c.line_call == arriving.call)).first():
             return
         faxes.create(
@@ -159,32 +166,49 @@ class Arrivals:
         return True
 
     async def _finish(self, call: str) -> None:
-        for arriving in self._line.leftovers():
-            if arriving.call == call:
-                await self._store.write(self._record, arriving)
+        arriving = next((one for one in self._line.leftovers() if one.call == call), None)
+        if arriving is not None:
+            await self._store.write(self._record, arriving)
         evidence = await self._line.evidence(call)
         if not evidence.readable:
             raise Unfinished("its journal cannot be read, or is still being written")
         result = of_evidence(evidence, call, simulated=self._line.name == "simulated")
+        if arriving is not None and arriving.device:
+            await self._send_on(arriving, result, evidence)
+            return
         kept: dict[str, Any] | None = None
         spoilt: list[int] = []
         if evidence.pages:
             kept, spoilt = await self._keep(evidence, await self._store.read(_row, call))
-        fax_id = await self._store.write(self._conclude, call, result, kept, spoilt)
+        fax_id = await self._store.write(self._conclude, call, result, kept, spoilt, evidence.trace)
         if not spoilt:
             self._line.forget(call)  # otherwise it is the only place where those pages are
         log.info(
             "fax received", fax=fax_id, pages=kept["pages"] if kept else 0, cause=result.cause.value, spoilt=spoilt
         )
 
+    async def _send_on(self, arriving: Arriving, result: CallResult, evidence: Evidence) -> None:
+        """Submit what one of our own machines sent; its journal goes when that is committed."""
+        pages: Blob | None = None
+        if evidence.pages and result.cause is Cause.CONFIRMED:
+            with self._blobs.scratch(".tif") as tiff:
+                _, spoilt = await self._assembled(_strips(evidence), tiff)
+                pages = None if spoilt else await asyncio.to_thread(self._blobs.adopt, tiff)
+        asked = devices.sent_by(self._policy, arriving, result, pages)
+        if asked is not None:
+            made = await self._store.write(submit, self._ids, asked, self._clock())
+            log.info("fax of a device", device=arriving.device, faxes=made.faxes, cause=result.cause.value)
+        else:
+            log.warning("fax of a device that the policy has no more", device=arriving.device)
+        self._line.forget(arriving.call)
+
     async def _keep(self, evidence: Evidence, row: sa.Row[Any]) -> tuple[dict[str, Any] | None, list[int]]:
         """Re-encode the pages and keep them as TIFF and PDF.
 
         Returns the document's columns, ``None`` where no page can be decoded, and the pages that cannot.
         """
-        strips = [FaxStrip(p.width, p.height, p.x_resolution, p.y_resolution, p.strip) for p in evidence.pages]
         with self._blobs.scratch(".tif") as tiff, self._blobs.scratch(".pdf") as pdf:
-            made, spoilt = await self._assembled(strips, tiff)
+            made, spoilt = await self._assembled(_strips(evidence), tiff)
             if made is None:
                 return None, spoilt
             title = f"Fax to {row.number} from {row.peer or 'an unknown number'}"
@@ -211,7 +235,13 @@ class Arrivals:
         return await self._converter.assemble(good, tiff) if good else None, spoilt
 
     def _conclude(
-        self, connection: sa.Connection, call: str, result: CallResult, kept: dict[str, Any] | None, spoilt: list[int]
+        self,
+        connection: sa.Connection,
+        call: str,
+        result: CallResult,
+        kept: dict[str, Any] | None,
+        spoilt: list[int],
+        trace: Sequence[TraceEntry],
     ) -> int:
         now = self._clock()
         row = _row(connection, call)
@@ -238,7 +268,18 @@ class Arrivals:
             changes=changes,
             detail={"result": encode(result)},
         )
+        if trace:
+            traces.keep(connection, row.id, 0, call, trace, now)
+        if kept:
+            pages_file = File("fax.tif", "image/tiff", kept["size"], kept["blob"])
+            onward = devices.passed_on(row.settings, row.number, pages_file, row.id)
+            if onward is not None:
+                submit(connection, self._ids, onward, now)
         return int(row.id)
+
+
+def _strips(evidence: Evidence) -> list[FaxStrip]:
+    return [FaxStrip(p.width, p.height, p.x_resolution, p.y_resolution, p.strip) for p in evidence.pages]
 
 
 def _row(connection: sa.Connection, call: str) -> sa.Row[Any]:

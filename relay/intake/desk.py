@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 import structlog
@@ -35,7 +35,7 @@ from relay.errors import Refusal
 from relay.fax import Direction
 from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
 from relay.intake.parts import shown
-from relay.policy import recipient_settings, refused, submission_settings
+from relay.policy import submission_settings
 from relay.store.tables import fax
 from relay.submission import File, Recipient, Submission, submit
 
@@ -229,7 +229,7 @@ class Desk:
             number=number.number,
             subject=mail.subject,
             files=files,
-            recipients=tuple(_recipients(envelope.recipients, decision)),
+            recipients=tuple(_recipients(self._policy, number.number, envelope.recipients, decision)),
             message_id=mail.message_id,
             thread=mail.thread,
             answerable=bool(envelope.return_path) and not mail.automatic,
@@ -275,15 +275,16 @@ def _regions(policy: Policy, address: FaxAddress, domain: policies.Domain) -> It
     return (domain.default_region, *sorted(region for region in own - {domain.default_region} if region))
 
 
-def _recipients(addresses: Sequence[FaxAddress], decision: Decision) -> Iterable[Recipient]:
+def _recipients(
+    policy: PolicyHolder, sending: str, addresses: Sequence[FaxAddress], decision: Decision
+) -> Iterable[Recipient]:
     """Yield what is asked for, each number once however often and in whatever spelling it was named."""
     seen: set[str] = set()
     for address, verdict in zip(addresses, decision.recipients, strict=True):
         number = verdict.dialled or verdict.number or address.number[:16]
         if number not in seen:
             seen.add(number)
-            settings: dict[str, Any] = recipient_settings(verdict.override)
-            yield Recipient(number, f"{address.number}@{address.domain}", settings, refused(verdict))
+            yield policy.recipient(sending, number, f"{address.number}@{address.domain}", verdict)
 
 
 def _usage(connection: sa.Connection, number: str, now: float) -> Usage:

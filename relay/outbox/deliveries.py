@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from relay.errors import NotFound
-from relay.fax import Inbound
+from relay.fax import Inbound, Outbound, terminal
 from relay.outbox.lane import RECEIVED_FAX, Delivered, Outcome, Post, State, Verdict
 from relay.store import faxes, queue
 from relay.store.engine import Topic, announce
-from relay.store.tables import delivery, event, target
+from relay.store.tables import delivery, event, fax, target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,15 +121,23 @@ def replay(connection: sa.Connection, ids: IdSource, delivery_id: int, now: floa
 
 
 def settle(connection: sa.Connection, ids: IdSource, fax_id: int, now: float) -> None:
-    """Move a received fax on: one mailbox took it, or none is left that might."""
+    """Move a received fax on: a mailbox or a machine of ours took it, or none is left that might."""
     row = faxes.get(connection, fax_id, lock=True)
     if row.state != Inbound.RECEIVED.value:
         return
     query = sa.select(delivery.c.state, delivery.c.target, delivery.c.answer).order_by(delivery.c.id)
     posts = list(connection.execute(query.where(delivery.c.fax_id == fax_id, delivery.c.kind == RECEIVED_FAX)))
     taken = [one.target for one in posts if one.state == State.DONE.value]
-    if taken:
-        faxes.move(connection, ids, fax_id, Inbound.DELIVERED, at=now, reason=f"mailed to {taken[0]}")
+    passed = list(connection.execute(sa.select(fax.c.state, fax.c.peer_written).where(fax.c.passes_on == fax_id)))
+    printed = [one.peer_written for one in passed if one.state == Outbound.SENT.value]
+    if taken or printed:
+        reason = f"mailed to {taken[0]}" if taken else f"printed by {printed[0]}"
+        faxes.move(connection, ids, fax_id, Inbound.DELIVERED, at=now, reason=reason)
+    elif any(not terminal(Outbound(one.state)) for one in passed):
+        return
+    elif passed and not posts:
+        reason = f"the machine {passed[-1].peer_written} did not take it; its pages stay in the store"
+        faxes.move(connection, ids, fax_id, Inbound.UNDELIVERABLE, at=now, reason=reason)
     elif not posts:
         reason = f"no mailbox is named for {row.number} (deliver_to); its pages stay in the store"
         faxes.move(connection, ids, fax_id, Inbound.UNDELIVERABLE, at=now, reason=reason)

@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 #: Events of one transaction: bounds how long it keeps other writers waiting.
 BATCH = 50
+_ENDS = frozenset({"fax.sent", "fax.failed", "fax.uncertain", "fax.cancelled"})
 
 
 class Router:
@@ -69,3 +70,5 @@ class Router:
         connection.execute(event.update().where(event.c.id == row.id).values(routed=True))
         if row.kind == "fax.received":
             deliveries.settle(connection, self._ids, fax.id, now)  # a number without a mailbox delivers to nobody
+        elif fax.passes_on is not None and row.kind in _ENDS:
+            deliveries.settle(connection, self._ids, fax.passes_on, now)  # a machine of ours has it, or will not

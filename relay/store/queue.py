@@ -110,7 +110,7 @@ def claim_call(
     free = set(connection.execute(sa.select(channel.c.trunk).where(idle).distinct()).scalars())
     if not free:
         return None
-    may_go = routes.may_go(routes.open_routes(connection, free))
+    may_go = routes.may_go(connection, free)
     for lane in lanes.due_lanes(connection, now):
         chosen = lanes.head(connection, lane, now, may_go)
         if chosen is None:

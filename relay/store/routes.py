@@ -15,7 +15,11 @@ from relay.store.tables import fax, trunk_route
 from transport.accounts import DEVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Collection, Sequence
+
+
+#: The route of a fax that nothing serves: no trunk is called so.
+NOWHERE = "-"
 
 
 def written(connection: sa.Connection, trunks: Sequence[str]) -> str:
@@ -26,7 +30,7 @@ def written(connection: sa.Connection, trunks: Sequence[str]) -> str:
     return route
 
 
-def first_open(route: str, free: Iterable[str]) -> str | None:
+def first_open(route: str, free: Collection[str]) -> str | None:
     """Return the first trunk of a route that is among the ``free``.
 
     >>> first_open("a,b", ["b", "c"]), first_open("", ["device:x", "c"]), first_open("a", ["b"])
@@ -34,17 +38,14 @@ def first_open(route: str, free: Iterable[str]) -> str | None:
     """
     if not route:
         return next((trunk for trunk in sorted(free) if not trunk.startswith(DEVICE)), None)
-    there = set(free)
-    return next((trunk for trunk in route.split(",") if trunk in there), None)
+    return next((trunk for trunk in route.split(",") if trunk in free), None)
 
 
-def open_routes(connection: sa.Connection, free: Container[str]) -> list[str] | None:
-    """Return the routes that have a free trunk; ``None``: all there are."""
+def may_go(connection: sa.Connection, free: Collection[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that a queued fax's route has a trunk among the ``free``."""
     known = list(connection.execute(sa.select(trunk_route.c.trunks)).scalars())
-    opened = [route for route in known if any(trunk in free for trunk in route.split(","))]
-    return None if len(opened) == len(known) else opened
-
-
-def may_go(opened: list[str] | None) -> sa.ColumnElement[bool]:
-    """Return the condition that a queued fax's route is open."""
-    return sa.true() if opened is None else sa.or_(fax.c.route == sa.literal_column("''"), fax.c.route.in_(opened))
+    opened = [route for route in known if first_open(route, free) is not None]
+    anywhere = first_open("", free) is not None
+    if anywhere and len(opened) == len(known):
+        return sa.true()
+    return fax.c.route.in_([*opened, ""] if anywhere else opened)

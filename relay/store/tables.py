@@ -107,6 +107,7 @@ fax = sa.Table(
     sa.Column("remote_ident", sa.String(64), nullable=False, server_default=""),
     sa.Column("cancel_requested", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("resend_of", sa.ForeignKey("fax.id")),
+    sa.Column("passes_on", sa.BigInteger, index=True, doc="the received fax that this one brings to a machine of ours"),
     sa.Column("settings", sa.JSON, nullable=False),
     sa.Column("created_at", _Time, nullable=False),
     sa.Column("updated_at", _Time, nullable=False),

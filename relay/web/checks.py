@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
     from relay.store.engine import Store
+    from transport.seam import Line
 
 _MIB = 1024 * 1024
 #: How old a delivery or an event may be before it is a fault, in seconds.
@@ -46,6 +47,21 @@ def disk(blobs: LocalBlobs, reserve: int) -> Check:
         )
 
     return Check("disk", look)
+
+
+def trunks(line: Line, holder: PolicyHolder) -> Check:
+    """Look whether every trunk can carry calls: its password there, registered, answering."""
+
+    async def look() -> str | None:
+        if holder.line_faults:
+            return "; ".join(holder.line_faults)
+        down = [trunk for trunk in (await line.ask("status"))["trunks"] if not trunk["up"]]
+        if not down:
+            return None
+        told = "; ".join(f"the trunk {trunk['name']} is down: {trunk['detail']}" for trunk in down)
+        return f"{told}; `faxrelay trunk test {down[0]['name']}` tries it"
+
+    return Check("trunks", look)
 
 
 def policy(holder: PolicyHolder) -> Check:

@@ -14,6 +14,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageSequence
+
 from relay import control
 
 OFFICE_A = "+97231234567"
@@ -43,10 +45,18 @@ class Relay:
     """One service with its folder.
 
     ``exchange``: the socket of a simulated network that runs outside; ``behaviours``: YAML lines of its numbers.
+    ``policy``: the text of its policy file in place of the usual one; ``lines``: the section of its settings.
     """
 
     def __init__(
-        self, folder: Path, *, exchange: Path | None = None, behaviours: str = "", retries: str = QUICK_RETRIES
+        self,
+        folder: Path,
+        *,
+        exchange: Path | None = None,
+        behaviours: str = "",
+        retries: str = QUICK_RETRIES,
+        policy: str = "",
+        lines: str = "",
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
@@ -57,13 +67,14 @@ class Relay:
         self.web: tuple[str, int] = ("", 0)
         policies = self.data / "policies"
         policies.mkdir(parents=True, exist_ok=True)
-        (policies / "test.yaml").write_text(POLICY.format(a=OFFICE_A, b=OFFICE_B, retries=retries))
+        folder.mkdir(parents=True, exist_ok=True)
+        (policies / "test.yaml").write_text(policy or POLICY.format(a=OFFICE_A, b=OFFICE_B, retries=retries))
         network = f"    exchange: {exchange}\n" if exchange else ""
         table = f"    behaviours:\n{behaviours}" if behaviours else ""
-        lines = f"lines:\n  simulated:\n{network}{table}" if network or table else ""
+        simulated = f"lines:\n  simulated:\n{network}{table}" if network or table else ""
         self.config.write_text(
             "data: data\nsmtp:\n  listeners:\n    - port: 0\nweb:\n  port: 0\n"
-            "log:\n  format: json\n  full_numbers: true\n" + lines
+            "log:\n  format: json\n  full_numbers: true\n" + (lines or simulated)
         )
 
     def start(self, *around: str) -> None:
@@ -123,6 +134,11 @@ class Relay:
         if done.returncode != 0:
             raise RuntimeError(f"faxrelay {' '.join(arguments)}: {done.stderr}")
         return json.loads(done.stdout)
+
+    def pixels(self, blob: str) -> list[bytes]:
+        """Return each page's bitmap of a fax TIFF among the blobs, drawn by a program that is not ours."""
+        with Image.open(self.data / "blobs" / blob[:2] / blob) as image:
+            return [f"{page.size}".encode() + page.convert("1").tobytes() for page in ImageSequence.Iterator(image)]
 
     def mail(
         self,

@@ -41,20 +41,11 @@ def test_the_received_pages_are_the_transmitted_pages(relay: Relay) -> None:
     (sent,) = relay.wait_for("sent")
     (received,) = relay.wait_for("delivered")
     shown = relay.ask("fax", "show", sent["id"])
-    blobs = relay.data / "blobs"
     transmitted = shown["attempts"][0]["transmitted"]
     arrived = relay.ask("fax", "show", received["id"])["document"]["blob"]
-    one, other = (pixels(blobs / name[:2] / name) for name in (transmitted, arrived))
+    one, other = relay.pixels(transmitted), relay.pixels(arrived)
     assert len(one) == 2
     assert one == other
-
-
-def pixels(tiff: Path) -> list[bytes]:
-    """Return each page's bitmap, drawn by a program that is not ours."""
-    from PIL import Image, ImageSequence
-
-    with Image.open(tiff) as image:
-        return [f"{page.size}".encode() + page.convert("1").tobytes() for page in ImageSequence.Iterator(image)]
 
 
 def test_one_mail_to_three_numbers_is_three_faxes(relay: Relay) -> None:
@@ -169,3 +160,17 @@ def test_a_broken_policy_file_changes_nothing_and_is_shown(relay: Relay) -> None
     assert b"the policy folder has 1 error" in answer.value.read()
     relay.mail(TO_B)
     relay.wait_for("sent")
+
+
+def test_the_trace_of_a_call_and_the_state_of_the_trunk_are_shown(relay: Relay) -> None:
+    """Lost otherwise: an admin cannot see what was said in a call, nor whether the trunk is up."""
+    relay.mail("037654321@fax.example.com")
+    (sent,) = [row for row in relay.wait_for("sent", "delivered", count=2) if row["direction"] == "outbound"]
+    shown = relay.command("call", "trace", sent["id"])
+    assert f"fax {sent['id']}, call 1" in shown.stdout
+    assert "t30" in shown.stdout
+    assert "simulated" in relay.command("trunk", "status").stdout
+    assert relay.command("trunk", "test", "nowhere").returncode == 3
+    tested = relay.command("trunk", "test", "simulated", "--fax-to", "037654321")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert "1 pages confirmed" in tested.stdout

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from relay.errors import IllegalMove, LostClaim
 from relay.fax import Direction, Inbound, Outbound
-from relay.store import faxes, queue
+from relay.store import destinations, faxes, queue
 from relay.store.engine import Store, Topic, announce
 from relay.store.tables import channel, document, event, fax, metadata
 from relay.submission import File, Recipient, Submission, submit
@@ -343,3 +343,31 @@ def test_a_lane_that_is_settled_while_a_fax_is_queued_stays_open(store: Store, i
     while claim(store, ids) is not None:
         found += 1
     assert found == 20
+
+
+def test_a_claim_takes_the_first_free_trunk_of_a_faxs_route(store: Store, ids: IdSource) -> None:
+    """Lost otherwise: faxes go out by the dear trunk, or wait for one while another that serves them is free."""
+    store.write_now(queue.set_channels, {"cheap": 1, "dear": 1, "device:lobby": 1})
+    queue_fax(store, ids, "+12025550101", "+12025550102", "+12025550103", trunks=["cheap", "dear"])
+    queue_fax(store, ids, "+12025550104")
+
+    def next_trunk() -> str | None:
+        trunks = dict.fromkeys(("cheap", "dear", "device:lobby"), 300.0)
+        taken = store.write_now(queue.claim_call, ids, LEASE, trunks, NOW)
+        return taken.trunk if taken is not None else None
+
+    assert [next_trunk() for _ in range(3)] == ["cheap", "dear", None]
+    (printed,) = queue_fax(store, ids, "+97231234567", trunks=["device:lobby"])
+    assert next_trunk() == "device:lobby"
+    assert store.read_now(faxes.get, printed).state == "dialing"
+
+
+def test_a_lesson_is_kept_and_grows_old(store: Store) -> None:
+    """Lost otherwise: a machine that was repaired is called slowly for ever, or a lesson overwrites another."""
+    to = "+12025550123"
+    store.write_now(destinations.learn, to, destinations.Lesson(rung="g711"), NOW)
+    store.write_now(destinations.learn, to, destinations.Lesson(resolution="standard"), NOW + 1)
+    assert store.read_now(destinations.recall, to, {}, NOW + 2) == destinations.Lesson("g711", "standard")
+    short = {"retries": {"remember": 10.0}}
+    assert store.read_now(destinations.recall, to, short, NOW + 20) == destinations.Lesson()
+    assert store.read_now(destinations.recall, "+1", {}, NOW) == destinations.Lesson()

@@ -38,4 +38,6 @@ def upgrade() -> None:
     op.add_column("fax", sa.Column("free_attempts", sa.Integer(), server_default="0", nullable=False))
     op.add_column("fax", sa.Column("route", sa.String(length=512), server_default="", nullable=False))
     op.add_column("fax", sa.Column("rungs_tried", sa.JSON(), server_default="[]", nullable=False))
+    op.add_column("fax", sa.Column("passes_on", sa.BigInteger(), nullable=True))
+    op.create_index(op.f("ix_fax_passes_on"), "fax", ["passes_on"], unique=False)
     op.add_column("attempt", sa.Column("rung", sa.String(length=32), server_default="", nullable=False))
