@@ -57,7 +57,8 @@ class Carriage:
     def tick(self, due: float, clock: Callable[[], float]) -> None:
         """Hear, let 20 ms pass, say; count how late that was."""
         call, port = self.call, self._port
-        for datagram in call.tick(port.hear(call.accepts) if call.wants else _NOTHING):
+        leg = call.leg
+        for datagram in call.tick(port.hear(leg.accepts) if leg.wants else _NOTHING):
             port.say(datagram)
         self.pace.count(clock() - due)
         if port.news:
@@ -72,7 +73,7 @@ class Carriage:
 
     def hang_up(self, why: Hangup) -> None:
         """End the call, with what has come by now."""
-        self.call.hang_up(why, self._port.hear(self.call.accepts))
+        self.call.hang_up(why, self._port.hear(self.call.leg.accepts))
 
     def close(self) -> None:
         """Note how it went, and give everything back."""
@@ -197,6 +198,6 @@ class Group:
 
 def serve(channel: WorkerChannel) -> None:
     """Carry the calls that the channel brings until it ends."""
-    gc.freeze()
+    gc.disable()  # a collection in the midst of a tick makes all calls late; there is one at each call's end
     with own_folder() as folder:
         Group(channel, folder).run()

@@ -15,7 +15,7 @@ from transport.telephone_events import CED, CNG
 from transport.udptl import PATIENCE, Receiver, Sender, is_udptl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from transport.order import Media
 
@@ -47,8 +47,8 @@ class Leg(Protocol):
     def accepts(self, datagram: bytes) -> bool:
         """Return whether a datagram can be the far end's media."""
 
-    def tick(self, heard: list[bytes]) -> Sequence[bytes | bytearray]:
-        """Take what was heard since the last tick and return what is said in this one, good until the next."""
+    def tick(self, heard: list[bytes]) -> list[bytes]:
+        """Take what was heard since the last tick and return what is said in this one."""
 
     def flush(self, heard: list[bytes]) -> None:
         """Let the engine hear all that has come: the call is over."""
@@ -100,8 +100,11 @@ class T38Leg:
         for datagram in heard:
             self.heard += 1
             self._take(self._receiver.receive(datagram))
-        self._take(self._receiver.pass_tick())
+        if self._receiver.waiting:
+            self._take(self._receiver.pass_tick())
         self.engine.tick()
+        if not self._said:
+            return []
         said, self._said = self._said, []
         return said
 
@@ -211,12 +214,12 @@ class RtpLeg:
         """Return whether this is RTP of the call."""
         return self._receiver.accepts(datagram)
 
-    def tick(self, heard: list[bytes]) -> Sequence[bytes | bytearray]:
+    def tick(self, heard: list[bytes]) -> list[bytes]:
         """Exchange 20 ms of audio."""
         if self._held:
             self._sender.skip()
-            return ()
-        receiver, engine = self._receiver, self.engine
+            return []
+        receiver, sender, engine = self._receiver, self._sender, self.engine
         for datagram in heard:
             receiver.put(datagram)
         block = receiver.take()
@@ -226,9 +229,9 @@ class RtpLeg:
                 engine.hear(block, receiver.payload_type)
         elif block is None:
             engine.hear_silence()
-        engine.say(self._sender.payload_type)
-        packet = self._sender.wrap()
-        return (packet, *self._tones()) if self._toning and receiver.events is not None else (packet,)
+        engine.say(sender.payload_type)
+        packet = sender.wrap()
+        return [packet, *self._tones()] if self._toning and receiver.events is not None else [packet]
 
     def flush(self, heard: list[bytes]) -> None:
         """Let the engine hear all that has come, without waiting for what may be late."""

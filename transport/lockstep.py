@@ -7,16 +7,11 @@ slowly as one of them likes, and no packet is ever late. A closed end is a hang-
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 #: Bytes of one message; far more than T.38's three copies of a few packets.
 MAX_MESSAGE = 32 * 1024
 
 
-def pack(datagrams: Sequence[bytes | bytearray]) -> bytes:
+def pack(datagrams: list[bytes]) -> bytes:
     """Return one message; an empty one is one zero octet, for an empty read is the end."""
     return b"".join(len(datagram).to_bytes(2, "big") + datagram for datagram in datagrams) or b"\0"
 

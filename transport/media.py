@@ -34,7 +34,8 @@ AFTER_LAST_PAGE = 10.0
 HELD = 60.0
 LINGER_SENDING = 0.5  # until DCN and its repeats have left
 LINGER_RECEIVING = 2.0  # the caller hangs up first
-_CHECK = 25  # ticks
+#: Ticks between two looks at the watchdogs, and at a page that is coming in.
+_LOOK, _CHECK = 5, 25
 #: What ends a call without being a fault of this program.
 _FAULTS = (TooLong, OSError, ValueError, NotFax)
 
@@ -66,29 +67,23 @@ class Call:
             if order.sending
             else ReceivingWitness(order, journal, report, self.seconds, file)
         )
-        self._leg = self._begin(order.media)
+        #: What hears and says now; a change of media replaces it.
+        self.leg = self._begin(order.media)
 
     def seconds(self) -> float:
         """Return the call time."""
         return self._ticks * TICK
 
-    @property
-    def wants(self) -> bool:
-        """Whether there is a use for what has come meanwhile."""
-        return self._leg.wants
-
-    def accepts(self, datagram: bytes) -> bool:
-        """Return whether a datagram can be the far end's media."""
-        return self._leg.accepts(datagram)
-
-    def tick(self, heard: list[bytes]) -> Sequence[bytes | bytearray]:
+    def tick(self, heard: list[bytes]) -> list[bytes]:
         """Let 20 ms pass; return what leaves. Sets :attr:`outcome` when the call is over, and then nothing leaves."""
-        self._ticks += 1
+        self._ticks = ticks = self._ticks + 1
         if heard:
-            self._heard_at = self.seconds()
+            self._heard_at = ticks * TICK
         try:
-            said = self._leg.tick(heard)
-            if self._ticks % _CHECK == 0:
+            said = self.leg.tick(heard)
+            if ticks % _LOOK:
+                return said
+            if ticks % _CHECK == 0:
                 self._witness.check()
         except _FAULTS as fault:
             self._fail(fault)
@@ -97,7 +92,7 @@ class Call:
             if over is None:
                 return said
             self._finish(over)
-        return ()
+        return []
 
     def change(self, media: Media) -> None:
         """Go on with media that were newly agreed.
@@ -105,21 +100,21 @@ class Call:
         Audio that gave way to T.38 ends its engine, and T.30 starts afresh, with the first page that is not confirmed.
         T.38 does not give way to audio: gateways ask for that when the fax is over, and T.30 decides what it was.
         """
-        if self.outcome is not None or self._leg.engine.code is not None:
+        if self.outcome is not None or self.leg.engine.code is not None:
             return
         before, self.media = self.media, media
         if media.t38 == before.t38:
             if media.held and not before.held:
                 self._held_at = self.seconds()
-            self._leg.change(media)
+            self.leg.change(media)
         elif before.t38:
             self.media = before
         elif self.order.pages is None or self._witness.confirmed < self.order.pages:
             self._note_counters()
-            self._leg.close()
+            self.leg.close()
             self._began_at = self._heard_at = self.seconds()
             try:
-                self._leg = self._begin(media)
+                self.leg = self._begin(media)
                 self._report(T38Started(self.order.call))
             except _FAULTS as fault:
                 self._fail(fault)
@@ -132,11 +127,11 @@ class Call:
         """
         if self.outcome is not None:
             return
-        engine = self._leg.engine
+        engine = self.leg.engine
         if why is Hangup.FAR and engine.code is None:
             try:
                 if self.order.sending:
-                    self._leg.flush(list(heard))
+                    self.leg.flush(list(heard))
                 if engine.code is None:
                     engine.terminate()  # libspandsp says whether that was too early
             except _FAULTS as fault:
@@ -174,7 +169,7 @@ class Call:
     def _over(self) -> Hangup | None:
         """Return why the call is over by now, ``None`` if it goes on."""
         now, witness, receiving = self.seconds(), self._witness, not self.order.sending
-        if self._leg.engine.code is not None:
+        if self.leg.engine.code is not None:
             self._ended_at = now if self._ended_at is None else self._ended_at
             linger = LINGER_RECEIVING if receiving else LINGER_SENDING
             return Hangup.DONE if now - self._ended_at >= linger else None
@@ -198,7 +193,7 @@ class Call:
             self._finish(Hangup.FAULT, f"{type(fault).__name__}: {fault}"[:200])
 
     def _finish(self, hangup: Hangup, reason: str = "") -> None:
-        witness, engine = self._witness, self._leg.engine
+        witness, engine = self._witness, self.leg.engine
         statistics = witness.statistics or engine.statistics()
         agreed = witness.agreed or Agreed("", 0, ecm=False)
         self.outcome = Outcome(
@@ -218,13 +213,13 @@ class Call:
             remote_ident=engine.remote_ident(),
             seconds=round(self.seconds(), 2),
             page_seconds=tuple(witness.page_seconds),
-            media_lost=self._leg.lost,
+            media_lost=self.leg.lost,
             t38=self.media.t38,
             fine=witness.fine,
-            heard=self._leg.heard,
+            heard=self.leg.heard,
         )
         self._note_counters()
-        self._leg.close()
+        self.leg.close()
 
     def _note_counters(self) -> None:
-        self._journal.note("-", "media", f"{self.seconds():.1f} s: {self._leg.counters()}")
+        self._journal.note("-", "media", f"{self.seconds():.1f} s: {self.leg.counters()}")

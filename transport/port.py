@@ -77,7 +77,7 @@ class Port:
                 self.unsent += 1
         return heard
 
-    def say(self, datagram: bytes | bytearray) -> None:
+    def say(self, datagram: bytes) -> None:
         """Send a datagram; one that cannot be sent is one that the network lost."""
         try:
             if self._peer is not None:

@@ -66,12 +66,12 @@ class RtpSender:
         self._event_began = 0
         self._event_samples = 0
 
-    def wrap(self) -> bytearray:
+    def wrap(self) -> bytes:
         """Return the packet of the block that stands in :attr:`packet`, numbered."""
         self._stamp(self.packet, self._marker | self.payload_type, self._timestamp)
         self._marker = 0
         self._timestamp = (self._timestamp + BLOCK) % _TIMES
-        return self.packet
+        return bytes(self.packet)
 
     def sound(self, payload_type: int, event: int) -> bytes:
         """Return a packet of the event that sounds in the block wrapped last."""

@@ -206,9 +206,9 @@ class AudioEngine(Engine):
         """Take one block of 160 octets of G.711. ``law``: payload type 0 (u-law) or 8 (A-law)."""
         if len(octets) != SAMPLES:
             raise ValueError(f"20 ms of G.711 are {SAMPLES} octets, not {len(octets)}")
-        lib = self._library.lib
-        lib.g711_decode(self._g711.get(law) or self._coder(law), self._heard, octets, SAMPLES)
-        lib.fax_rx(self._state, self._heard, SAMPLES)
+        lib, samples = self._library.lib, self._heard
+        lib.g711_decode(self._g711.get(law) or self._coder(law), samples, octets, SAMPLES)
+        lib.fax_rx(self._state, samples, SAMPLES)
         if self._fault is not None:
             raise self._fault
 

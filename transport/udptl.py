@@ -91,7 +91,8 @@ class Receiver:
 
     def __init__(self) -> None:
         self._next: int | None = None
-        self._waiting: dict[int, bytes] = {}
+        #: Newer packets, behind a gap.
+        self.waiting: dict[int, bytes] = {}
         self._waited = 0
         self._known: dict[int, bytes] = {}  # packets that a parity may need
         self.lost = 0  #: packets that nothing repaired
@@ -108,12 +109,12 @@ class Receiver:
         expected = sequence if self._next is None else self._next
         self._next = expected
         gap = (sequence - expected) % _MODULO
-        if gap == 0 and not self._waiting and not parities and not self._known:
+        if gap == 0 and not self.waiting and not parities and not self._known:
             self._next = (sequence + 1) % _MODULO
             return [(sequence, packet)]
         if gap >= _MODULO // 2:
             return []
-        self._waiting[sequence] = packet
+        self.waiting[sequence] = packet
         for age, copy in enumerate(copies[:gap], start=1):
             self._mend((sequence - age) % _MODULO, copy)
         if parities:
@@ -122,19 +123,19 @@ class Receiver:
 
     def pass_tick(self) -> list[tuple[int, bytes]]:
         """Let 20 ms pass; return the packets that have waited long enough for one before them."""
-        if not self._waiting:
+        if not self.waiting:
             return []
         self._waited += 1
         return self._ready()
 
     def _mend(self, sequence: int, packet: bytes) -> None:
-        if sequence not in self._waiting and packet:
+        if sequence not in self.waiting and packet:
             self.repaired += 1
-            self._waiting[sequence] = packet
+            self.waiting[sequence] = packet
 
     def _ready(self) -> list[tuple[int, bytes]]:
         """Return what follows without a gap; past a gap that was waited for long enough."""
-        waiting, ready = self._waiting, []
+        waiting, ready = self.waiting, []
         at = self._next or 0
         while waiting:
             if (packet := waiting.pop(at, None)) is not None:
@@ -154,7 +155,7 @@ class Receiver:
         """Repair out of each parity the one packet of its group that is missing (T.38 9.1.4.1)."""
         known = self._known
         known[sequence] = packet
-        known.update(self._waiting)
+        known.update(self.waiting)
         for old in list(known)[: max(len(known) - _REMEMBERED, 0)]:
             del known[old]
         span, fields = parities

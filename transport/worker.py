@@ -35,8 +35,6 @@ from transport.spandsp import library
 from transport.tiff import NotFax
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from transport.launcher import WorkerChannel
     from transport.seam import CallEvent
 
@@ -97,7 +95,7 @@ class _Carriage:
             if self._call.outcome is not None:
                 return self._call.outcome
 
-    def _exchange(self, said: Sequence[bytes | bytearray]) -> list[bytes]:
+    def _exchange(self, said: list[bytes]) -> list[bytes]:
         """Say and hear one tick's media; raises :class:`ConnectionError` when the line is gone."""
         try:
             self._media.send(lockstep.pack(said))
