@@ -21,7 +21,7 @@ SCENARIOS = Path(__file__).resolve().parent / FOLDER_NAME
 LOOPBACK = "127.0.0.1"
 #: How long a scenario may take unless told, seconds.
 PATIENCE = 30.0
-_KEYS = {"caller": "+12025550100", "called": "+97231234567", "user": "near", "talk": "1000"}
+_KEYS = {"caller": "+12025550100", "called": "+97231234567", "user": "near", "talk": "800"}
 _SEPARATOR = re.compile(r"^-{20,} .*$", re.MULTILINE)
 _HEADING = re.compile(r"(?:UDP|TCP|TLS) message (sent|received) [\[(]\d+[\])]? bytes\)?\s*:?\s*\n\n?", re.ASCII)
 

@@ -64,6 +64,7 @@ BODIES = {
 }
 _ZEROS = {"held-by-address"}
 _OURS = {"status", "method", "to", "tag", "contact", "cseq", "uri", "branch", "version", "from", "times"}
+_AGAIN = {"via": "Via:", "from": "From:", "to": "To:", "number": "CSeq:"}
 #: What sipp counts as messages, from which ``[branch-N]`` counts back.
 _COUNTED = ("<send", "<recv", "<pause", "<nop")
 _FAR_TAG = "far[call_number]"
@@ -82,7 +83,7 @@ def sipp_scenario(path: Path, keys: Mapping[str, str]) -> str:
             case "invited":
                 lines.append(_wait(element, {"them": "From:", "us": "To:", "via": "Via:", "number": "CSeq:"}))
             case "reinvited":
-                lines.append(_wait(element, {"again_via": "Via:", "again_number": "CSeq:"}))
+                lines.append(_wait(element, {f"again_{key}": name for key, name in _AGAIN.items()}))
             case "reply":
                 lines += [_send(element, _reply(element))] * int(element.get("times", "1"))
             case "request":
@@ -98,7 +99,7 @@ def sipp_scenario(path: Path, keys: Mapping[str, str]) -> str:
         lines.append(f'<Reference variables="{",".join(sorted(variables))}"/>')
     text = "\n".join([*lines, "</scenario>", ""])
     for key, value in keys.items():
-        text = text.replace(f"[{key}]", value)
+        text = text.replace(f"[{key}]" if value else f"[{key}]\n", value)  # a header that is not given is no line
     return text
 
 
@@ -129,7 +130,7 @@ def _reply(element: ET.Element) -> str:
         case "INVITE":
             headers = ["Via: [$via]", "From: [$them]", f"To: [$us];tag={tag}", "Call-ID: [call_id]", "CSeq: [$number]"]
         case "re-INVITE":
-            headers = ["Via: [$again_via]", "From: [$them]", f"To: [$us];tag={tag}", "Call-ID: [call_id]"]
+            headers = ["Via: [$again_via]", "From: [$again_from]", "To: [$again_to]", "Call-ID: [call_id]"]
             headers.append("CSeq: [$again_number]")
         case "dialog":  # a request of the dialog has our tag already
             headers = ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]"]
