@@ -67,6 +67,7 @@ def _trunk(trunk: Trunk, password: str) -> TrunkAccount:
         region=trunk.region,
         prefix=trunk.prefix,
         ca=trunk.ca,
+        numbers=tuple(sorted(trunk.numbers)),
     )
 
 

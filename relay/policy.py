@@ -66,7 +66,9 @@ class PolicyHolder:
     def answered_numbers(self) -> frozenset[str]:
         """Return the numbers whose calls are answered as faxes."""
         return frozenset(
-            number for number, entry in self.current.numbers.items() if Feature.FAX_TO_MAIL in entry.features
+            number
+            for number, entry in self.current.numbers.items()
+            if (entry.receives if self._real_lines else Feature.FAX_TO_MAIL in entry.features)
         )
 
     def line_table(self) -> LineTable:

@@ -55,7 +55,7 @@ class TrunkAccount:
     (CIDR) that its calls come from, beside those that ``host`` and ``proxy`` resolve to. ``region`` (ISO 3166) and
     ``form`` tell how numbers are written; ``prefix`` is dialled before them. ``codecs``: payload types, the preferred
     first: 8 is A-law, 0 u-law. ``ca``: PEM file that the trunk's certificate is verified with in place of the
-    machine's own authorities.
+    machine's own authorities. ``numbers``: our numbers that may be called by this trunk; empty: all.
     """
 
     name: str
@@ -79,6 +79,7 @@ class TrunkAccount:
     region: str = ""
     prefix: str = ""
     ca: str = ""
+    numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ class LineProcess:
         """Answer a ringing number, if it is ours (or a device of ours calls) and has a free channel."""
         number, trunk = incoming.number, incoming.trunk
         capacity = self._premises.network.trunks().get(trunk, 0)
-        if number not in self._table.numbers and not incoming.device:
+        if not (incoming.device or self._ours(number, trunk)):
             incoming.leg.refuse(*_UNKNOWN)
         elif (
             self._inbound[number] >= self._table.inbound_channels.get(number, capacity) or self._busy[trunk] >= capacity
@@ -162,6 +162,11 @@ class LineProcess:
         else:
             call = f"{INBOUND}{uuid.uuid4().hex}"
             self._start(call, lambda cancelled: self._receive(incoming, call, cancelled))
+
+    def _ours(self, number: str, trunk: str) -> bool:
+        """Return whether calls to a number are answered that come by a trunk."""
+        account = next((one for one in self._table.trunks if one.name == trunk), None)
+        return number in self._table.numbers and (account is None or not account.numbers or number in account.numbers)
 
     async def _receive(self, incoming: Incoming, call: str, cancelled: asyncio.Event) -> None:
         def report(happened: Arrival) -> None:

@@ -1,123 +1,24 @@
-"""Two relays that fax to each other over real SIP, RTP and UDPTL, on loopback: from mail to mail."""
+"""Relays that fax to each other over real SIP, RTP and UDPTL, on loopback: from mail to mail, and by a device."""
 
 from __future__ import annotations
 
-import socket
-import subprocess
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .service import Relay
+from .offices import ENDED, Ports, certificate, office, trunk
+from .service import DOCUMENTS, Relay
 
 HERE, THERE = "+12025550100", "+12025550200"
-ENDED = ("sent", "failed", "uncertain")
-
-POLICY = """\
-domains:
-  - name: fax.example.com
-    default_region: US
-numbers:
-  - number: "{number}"
-    deliver_to: [inbox@example.com]
-    senders:
-      - match: "@example.com"
-        proof: none
-trunks:
-  - name: other
-    host: 127.0.0.1
-    port: {port}
-    transport: {transport}
-    t38: {t38}
-    channels: 10
-{ca}{more}"""
-
-LINES = """\
-lines:
-  sip:
-    address: 127.0.0.1
-    port: {port}
-    media_first: {media}
-    media_last: {last}
-{tls}"""
 
 
-@dataclass
-class Pair:
-    """Two relays with a trunk to each other."""
-
-    here: Relay
-    there: Relay
-
-    def fax(self, document: Path) -> dict[str, Any]:
-        """Send a mail here and return the fax that came of it, with the one there."""
-        self.here.mail("2025550200@fax.example.com", document=document)
-        (sent,) = self.here.wait_for(*ENDED, count=1, seconds=150)
-        assert sent["state"] == "sent", self.here.ask("fax", "show", sent["id"])
-        (received,) = self.there.wait_for("delivered", count=1, seconds=30)
-        assert received["peer"] == HERE
-        shown: dict[str, Any] = self.here.ask("fax", "show", sent["id"])
-        return shown
-
-
-def free_ports() -> tuple[int, int, int]:
-    """Return a port for SIP, one for TLS, and the first of a hundred for media."""
-    found = []
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM, socket.SOCK_DGRAM):
-        with socket.socket(socket.AF_INET, kind) as probe:
-            probe.bind(("127.0.0.1", 0))
-            found.append(probe.getsockname()[1])
-    return found[0], found[1], min(found[2] // 4 * 4, 65000)
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1."""
-    key, chain = folder / "key.pem", folder / "chain.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", chain],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return key, chain
-
-
-def pair(folder: Path, transport: str, *, t38: str = "auto", more: str = "") -> Pair:
-    """Start both."""
-    key, chain = certificate(folder)
-    ports = [free_ports(), free_ports()]
-    relays = []
-    for (sip, tls, media), (far_sip, far_tls, _), number in zip(ports, reversed(ports), (HERE, THERE), strict=True):
-        policy = POLICY.format(
-            number=number, port=far_tls if transport == "tls" else far_sip, transport=transport, t38=t38,
-            ca=f"    ca: {chain}\n" if transport == "tls" else "", more=more,
-        )  # fmt: skip
-        secure = f"    tls_port: {tls}\n    certificate: {chain}\n    key: {key}\n" if transport == "tls" else ""
-        lines = LINES.format(port=sip, media=media, last=media + 199, tls=secure)
-        relays.append(Relay(folder / number[-3:], policy=policy, lines=lines))
-        relays[-1].start()
-    return Pair(*relays)
-
-
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize(("transport", "t38"), [("udp", "auto"), ("tcp", "prefer"), ("tls", "auto"), ("udp", "never")])
-def test_the_pages_arrive_as_they_were_sent(tmp_path: Path, transport: str, t38: str) -> None:
-    """Lost otherwise: the product: a fax over a real trunk, its pages as they were, and the truth about it."""
-    offices = pair(tmp_path, transport, t38=t38)
-    try:
-        sent = offices.fax(Path(__file__).parents[1] / "data" / "documents" / "one-page.pdf")
-        (attempt,) = sent["attempts"]
-        assert attempt["result"]["t38"] is (t38 != "never")
-        assert attempt["result"]["simulated"] is False
-        assert offices.here.pixels(attempt["transmitted"]) == offices.there.pixels(received_blob(offices.there))
-        shown = offices.here.command("call", "trace", sent["id"]).stdout
-        assert "INVITE" in shown
-        assert "DCS" in shown
-    finally:
-        offices.here.stop()
-        offices.there.stop()
-    for relay in (offices.here, offices.there):
+def stop(relays: Sequence[Relay]) -> None:
+    """End the relays, whose logs must hold no fault."""
+    for relay in relays:
+        relay.stop()
+    for relay in relays:
         assert "Traceback" not in (relay.folder / "log").read_text()
 
 
@@ -125,3 +26,64 @@ def received_blob(relay: Relay) -> str:
     """Return the blob of the one received document."""
     (fax,) = [row for row in relay.ask("fax", "list") if row["direction"] == "inbound"]
     return str(relay.ask("fax", "show", fax["id"])["document"]["blob"])
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("transport", "t38"), [("udp", "auto"), ("tcp", "prefer"), ("tls", "auto"), ("udp", "never")])
+def test_the_pages_arrive_as_they_were_sent(tmp_path: Path, transport: str, t38: str) -> None:
+    """Lost otherwise: the product: a fax over a real trunk, its pages as they were, and the truth about it."""
+    tls = certificate(tmp_path) if transport == "tls" else None
+    more: dict[str, object] = {"transport": transport, "t38": t38} | ({"ca": tls[1]} if tls else {})
+    ports = Ports.free(), Ports.free()
+    far = [each.tls if tls else each.sip for each in ports]
+    here = office(tmp_path, HERE, ports[0], trunk("other", far[1], **more), tls=tls)
+    there = office(tmp_path, THERE, ports[1], trunk("other", far[0], **more), tls=tls)
+    try:
+        here.mail("2025550200@fax.example.com", document=DOCUMENTS / "one-page.pdf")
+        (ended,) = here.wait_for(*ENDED, count=1, seconds=150)
+        sent: dict[str, Any] = here.ask("fax", "show", ended["id"])
+        assert sent["state"] == "sent", sent
+        (received,) = there.wait_for("delivered", count=1, seconds=30)
+        assert received["peer"] == HERE
+        (attempt,) = sent["attempts"]
+        assert attempt["result"]["t38"] is (t38 != "never")
+        assert attempt["result"]["simulated"] is False
+        assert here.pixels(attempt["transmitted"]) == there.pixels(received_blob(there))
+        shown = here.command("call", "trace", sent["id"]).stdout
+        assert "INVITE" in shown
+        assert "DCS" in shown
+    finally:
+        stop([here, there])
+
+
+@pytest.mark.timeout(400)
+def test_a_device_registers_sends_and_receives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: the fax machine in the lobby, behind its telephone adapter, neither sends nor prints."""
+    monkeypatch.setenv("LOBBY_PASSWORD", "paper-jam")
+    ports, carrier, lobby = Ports.free(), Ports.free(), Ports.free()
+    device = f"    deliver_to_devices: [lobby]\n{trunk('carrier', carrier.sip)}"
+    device += f'devices:\n  - name: lobby\n    number: "{HERE}"\n    password: env:LOBBY_PASSWORD\n    channels: 2\n'
+    secret = {"username": "lobby", "password": "env:LOBBY_PASSWORD"}
+    relays = [
+        office(tmp_path, HERE, ports, device),
+        office(tmp_path, THERE, carrier, trunk("customer", ports.sip)),
+        office(tmp_path / "lobby", HERE, lobby, trunk("relay", ports.sip, register="true", called_number="to", **secret)),
+    ]
+    here, there, machine = relays
+    try:
+        there.mail("2025550100@fax.example.com", document=DOCUMENTS / "one-page.pdf")
+        machine.mail("2025550200@fax.example.com", document=DOCUMENTS / "one-page.pdf")
+        (sent,) = machine.wait_for(*ENDED, count=1, seconds=150)
+        assert sent["state"] == "sent", machine.ask("fax", "show", sent["id"])
+        (relayed,) = here.wait_for(*ENDED, count=1, seconds=150)
+        assert (relayed["state"], relayed["number"], relayed["peer"]) == ("sent", HERE, THERE)
+        (received,) = there.wait_for("delivered", count=1, seconds=30)
+        assert received["peer"] == HERE
+        (printed,) = machine.wait_for("delivered", count=1, seconds=200)
+        assert printed["pages"] == 1
+        passed = [row for row in here.ask("fax", "list") if row["peer"] == HERE]
+        assert [row["direction"] for row in passed] == ["outbound"]
+        assert "lobby" in here.command("trunk", "status").stdout
+        assert "paper-jam" not in here.command("device", "config", "lobby").stdout
+    finally:
+        stop(relays)

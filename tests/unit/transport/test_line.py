@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from transport import journal
+from transport.accounts import TrunkAccount
 from transport.calls import Premises
 from transport.causes import Hangup
 from transport.client import ProcessLine
@@ -131,6 +132,7 @@ class Setup:
 
     main: Link
     folder: Path
+    process: LineProcess
 
     async def call(self, **changes: Any) -> dict[str, Any]:
         """Order a call and return what is said of its end."""
@@ -164,7 +166,7 @@ async def line(tmp_path: Path, trunk: Trunk, children: Children) -> AsyncIterato
     loop = LineProcess(Link(theirs), Premises(trunk, Workers(children), tmp_path))
     running = asyncio.create_task(loop.run(asyncio.Event()))
     main = Link(ours)
-    yield Setup(main, tmp_path)
+    yield Setup(main, tmp_path, loop)
     main.close()
     await asyncio.wait_for(running, 5)
 
@@ -320,3 +322,26 @@ def test_a_trace_is_read_back_and_cannot_be_forged(tmp_path: Path) -> None:
     assert len(trace) == journal.MAX_NOTES
     assert len(trace[1].text) == journal.MAX_NOTE
     assert trace[-1].text == "there was more than is kept"
+
+
+async def test_a_number_is_answered_only_on_the_trunks_that_bring_its_calls(line: Setup) -> None:
+    """Lost otherwise: one customer's carrier account takes the calls of another customer's number."""
+    numbers = ("+97231234567", "+97237654321")
+    account = TrunkAccount("t", "sip.carrier.example", numbers=numbers[:1])
+    line.main.post(
+        {"do": "publish", "numbers": list(numbers), "inbound_channels": {}, "trunks": [encode(account)], "devices": [],
+         "first": True, "last": True},
+    )  # fmt: skip
+    refused: list[int] = []
+
+    class Ringing(AnsweredLeg):
+        """A call that comes in."""
+
+        def refuse(self, code: int, reason: str) -> None:  # noqa: ARG002  the code says enough
+            """Note the refusal."""
+            refused.append(code)
+
+    await asyncio.sleep(0.05)
+    for number, expected in zip(numbers, ([], [404]), strict=True):
+        line.process._incoming(Incoming(Ringing(), number, "+1", "t"))
+        assert refused == expected
