@@ -26,8 +26,9 @@ LIFETIME = 300.0
 _NONCES_REMEMBERED = 5000
 _PARAM = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*(?:,|$)', re.ASCII | re.DOTALL)
 _HASHES = {"sha-256": hashlib.sha256, "md5": hashlib.md5}
-#: As they are written; the first is offered first (RFC 8760 2.4).
-ALGORITHMS = {"sha-256": "SHA-256", "md5": "MD5"}
+#: As they are written, in the order that they are offered. RFC 8760 2.4 would have the stronger first; but adapters
+#: and test tools that know MD5 alone read the first challenge and give up, while those that know more read them all.
+ALGORITHMS = {"md5": "MD5", "sha-256": "SHA-256"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Challenger:
         self._used: OrderedDict[str, int] = OrderedDict()
 
     def challenges(self, now: float, *, stale: bool = False) -> list[str]:
-        """Return the values of WWW-Authenticate, one an algorithm, the strongest first."""
+        """Return the values of WWW-Authenticate, one an algorithm."""
         suffix = ", stale=true" if stale else ""
         return [
             f'Digest realm="{self._realm}", nonce="{self._nonce(now)}", algorithm={name}, qop="auth"{suffix}'

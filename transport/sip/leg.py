@@ -325,6 +325,8 @@ class SipLeg:
         chosen = self._chosen(body, heard=True)
         if chosen is None:
             dialog.bye()
+            if not self._alerted:  # the trunk did carry the call to somebody
+                self._put(Alerting())
             self._refuse_here(Refused(488, "the answer holds no media that a fax can use"))
             return
         self._connected(chosen[1])
