@@ -11,8 +11,8 @@ from transport.accounts import DeviceAccount
 from transport.seam import Arriving, Cause
 
 from .office import OURS, THEIRS, SipOffice, carrier, sip_office
-from .peers import LOOPBACK, Sipp
-from .wire import AUDIO, Wire, digest, headers_of, wire
+from .peers import Sipp
+from .wire import Wire, digest, headers_of, wire
 
 SECRET = "f4x-mach1ne"
 ADAPTER = DeviceAccount("adapter", OURS, "ata1", SECRET, region="IL")
@@ -81,25 +81,24 @@ async def _challenge(socket: Wire, method: str, uri: str, user: str, **options: 
     return answer.splitlines()[0], headers_of(answer, "WWW-Authenticate")
 
 
-async def test_both_hashes_are_offered_the_stronger_first_and_taken(floor: SipOffice) -> None:
+@pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
+async def test_both_hashes_are_offered_and_taken(floor: SipOffice, algorithm: str) -> None:
     """Lost otherwise: machines of today are held to MD5, or machines of yesterday cannot register (RFC 8760)."""
     uri = f"sip:{floor.address}"
-    for at, algorithm in enumerate(("SHA-256", "MD5")):
-        with wire(floor.port) as socket:
-            _, challenges = await _challenge(socket, "REGISTER", uri, "ata1")
-            assert len(challenges) == 2
-            assert algorithm in challenges[at]
-            headers = {
-                "From": "<sip:ata1@faxrelay.test>;tag=1", "To": "<sip:ata1@faxrelay.test>",
-                "Authorization": digest(challenges[at], "REGISTER", uri, "ata1", SECRET),
-            }  # fmt: skip
-            request = socket.request("REGISTER", uri, headers=headers, number=2)
-            answer = await socket.final(request)
-            assert answer is not None
-            assert answer.startswith("SIP/2.0 200")
-            replayed = socket.request("REGISTER", uri, headers=headers, number=3)
-            again = await socket.final(replayed)
-            assert again is None or again.startswith("SIP/2.0 4"), "a counter of a nonce is good for once"
+    with wire(floor.port) as socket:
+        _, challenges = await _challenge(socket, "REGISTER", uri, "ata1")
+        assert len(challenges) == 2
+        challenge = next(one for one in challenges if f"algorithm={algorithm}" in one)
+        headers = {
+            "From": "<sip:ata1@faxrelay.test>;tag=1", "To": "<sip:ata1@faxrelay.test>",
+            "Authorization": digest(challenge, "REGISTER", uri, "ata1", SECRET),
+        }  # fmt: skip
+        answer = await socket.final(socket.request("REGISTER", uri, headers=headers, number=2))
+        assert answer is not None
+        assert answer.startswith("SIP/2.0 200")
+        again = await socket.final(socket.request("REGISTER", uri, headers=headers, number=3))
+        assert again is not None
+        assert again.startswith("SIP/2.0 401"), "a counter of a nonce is good for once"
 
 
 async def test_a_device_that_there_is_not_is_answered_like_one_that_there_is(floor: SipOffice) -> None:
@@ -147,7 +146,7 @@ async def test_a_device_that_may_not_send_is_refused(office: SipOffice) -> None:
 async def test_a_device_is_called_where_it_registered(floor: SipOffice) -> None:
     """Lost otherwise: received faxes never come out of the machine."""
     port = floor.ports.block()
-    await _registers(floor, f"<sip:ata1@127.0.0.1:{port}>")
+    await _registers(floor, f"<sip:ata1@127.0.0.1:{port}>", port=port)
     machine = await floor.sipp("outbound/answered", port=port)
     result, _ = await floor.call(trunk="device:adapter")
     await machine.finished()
@@ -170,7 +169,7 @@ async def test_the_contact_that_answers_gets_the_fax(floor: SipOffice) -> None:
     """Lost otherwise: one dead contact of a device swallows the call."""
     dead, port = floor.ports.block(), floor.ports.block()
     await _registers(floor, f"<sip:ata1@127.0.0.1:{dead}>")
-    await _registers(floor, f"<sip:ata1@127.0.0.1:{port}>")
+    await _registers(floor, f"<sip:ata1@127.0.0.1:{port}>", port=port)
     machine = await floor.sipp("outbound/answered", port=port)
     result, _ = await floor.call(trunk="device:adapter")
     await machine.finished()
@@ -246,43 +245,3 @@ async def test_a_trusted_network_is_never_banned(tmp_path: Any) -> None:
                 headers = {"From": "<sip:ata1@f.test>;tag=1", "To": "<sip:ata1@f.test>"}
                 headers["Authorization"] = digest(challenges[0], "REGISTER", uri, "ata1", "guess")
                 assert await socket.final(socket.request("REGISTER", uri, headers=headers)) is not None
-
-
-async def test_a_cancel_that_crosses_our_answer_leaves_no_call(floor: SipOffice) -> None:
-    """Lost otherwise: a caller who hangs up at once keeps a channel for an hour."""
-    for _ in range(5):
-        with wire(floor.port) as caller:
-            uri = f"sip:{OURS}@{floor.address}"
-            invite = caller.request("INVITE", uri, body=AUDIO)
-            head = [
-                line
-                for line in invite.split("\r\n\r\n")[0].split("\r\n")[1:]
-                if not line.startswith(("Contact", "Cont"))
-            ]
-            cancel = [line.replace("1 INVITE", "1 CANCEL") for line in head]
-            caller.send(invite)
-            caller.send("\r\n".join([f"CANCEL {uri} SIP/2.0", *cancel, "Content-Length: 0", "", ""]))
-            answers = [answer async for answer in _until_settled(caller)]
-            finals = {headers_of(a, "CSeq")[0].split()[1]: a for a in answers if not a.startswith("SIP/2.0 1")}
-            assert set(finals) == {"INVITE", "CANCEL"}
-            assert finals["CANCEL"].split()[1] in ("200", "481")
-            ours = finals["INVITE"]
-            to = headers_of(ours, "To")[0]
-            kept = {name: headers_of(invite, name)[0] for name in ("Call-ID", "From")}
-            if ours.startswith("SIP/2.0 487"):
-                via = headers_of(invite, "Via")[0]
-                caller.send(caller.request("ACK", uri, headers={**kept, "To": to, "Via": via}))
-            else:
-                assert ours.startswith("SIP/2.0 200")
-                contact = headers_of(ours, "Contact")[0].partition("<")[2].partition(">")[0]
-                caller.send(caller.request("ACK", contact, headers={**kept, "To": to}))
-                answer = await caller.final(caller.request("BYE", contact, headers={**kept, "To": to}, number=2))
-                assert answer is not None
-                assert answer.split()[1] in ("200", "481")
-    await floor.at_rest(10)
-
-
-async def _until_settled(caller: Wire) -> Any:
-    while (answer := await caller.receive(0.7)) is not None:
-        yield answer
-    assert caller.address == LOOPBACK

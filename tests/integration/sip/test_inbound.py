@@ -55,7 +55,6 @@ IN_AUDIO = [
     "offers_nothing",
     "reinvites_bodyless",
     "reinvites_to_g729",
-    "repeats_invite",
     "holds",
     "holds_inactive",
     "holds_by_address",
