@@ -6,6 +6,7 @@ import asyncio
 import random
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -216,7 +217,8 @@ class SipNetwork:
         try:
             here.station.receive(data, flow)
         except Exception as fault:  # noqa: BLE001  one message must not end the line
-            self._junk(f"a fault of ours: {type(fault).__name__}: {fault}", flow)
+            at = traceback.extract_tb(fault.__traceback__)[-1]
+            self._junk(f"a fault of ours: {type(fault).__name__}: {fault} ({at.name}, line {at.lineno})", flow)
 
     def _broken(self, flow: Flow, reason: str) -> None:
         if self._open is not None:

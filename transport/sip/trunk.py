@@ -209,7 +209,8 @@ class Trunk:
         self._number += 10
         response = await self._asked(
             "REGISTER", str(Uri("sip", "", self.domain, self._port)), flow, sender=ours, receiver=ours,
-            call_id=self._call_id, number=self._number, contact=contact, headers=[("Expires", str(self.registration.expires))],
+            call_id=self._call_id, number=self._number, contact=contact,
+            headers=[("Expires", str(self.registration.expires))],
         )  # fmt: skip
         now = self._clock()
         if response.fault:

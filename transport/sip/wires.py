@@ -57,7 +57,7 @@ class Wires:
         self._settings = settings
         self.receive = receive
         self.broken = broken
-        self.ports = {"udp": settings.port, "tcp": settings.port, "tls": settings.tls_port or settings.port}
+        self.ports = {"udp": settings.port, "tcp": settings.port, "tls": settings.tls_port}
         self._udp: asyncio.DatagramTransport | None = None
         self._servers: list[asyncio.Server] = []
         self._connections: dict[Target, StreamFlow] = {}
@@ -120,8 +120,12 @@ class Wires:
         found = self._connections.get(target)
         if found is None or found.closed:
             found = StreamFlow(self, target.transport, remote)
+            found.target = target
             self._connections[target] = found
-            task = asyncio.get_running_loop().create_task(self._connect(found, target))
+            ours = self._bound(target)
+            if self.ports[target.transport] == 0:
+                found.port = ours.getsockname()[1]
+            task = asyncio.get_running_loop().create_task(self._connect(found, target, ours))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return found
@@ -135,22 +139,27 @@ class Wires:
             return found
         return next((one for target, one in self._connections.items() if one.remote == remote and not one.closed), None)
 
-    def hop(self, uri: Uri, base: Flow) -> Flow:
-        """Return the way toward the next hop of a dialog, which began on ``base``.
+    def hop(self, uri: Uri | None, base: Flow) -> Flow:
+        """Return the way toward the next hop of a dialog, which began on ``base``; ``None``: the same end.
 
-        Names, and private addresses told by a public peer (NAT), stay on the flow that is known to work.
+        Names, and private addresses told by a public peer (NAT), stay with the end that is known to work. A connection
+        of ours that has ended is made again; for one that came to us, the address of the URI is tried.
         """
+        if isinstance(base, StreamFlow) and base.closed and base.target is not None:
+            base = self.flow(base.target)
+        usable = not isinstance(base, StreamFlow) or not base.closed
+        if uri is None or not _is_ip(uri.host):
+            return base
         transport = uri.transport or base.transport
-        here = isinstance(base, UdpFlow) or not getattr(base, "closed", False)
-        if transport not in PORTS or not _is_ip(uri.host) or (transport == "tls" and here):
+        if transport not in PORTS:
             return base
         port = uri.port or PORTS[transport]
-        if transport == base.transport and here and (
-            (uri.host, port) == base.remote or (transport != "udp" and uri.host == base.remote[0])
-        ):  # fmt: skip
-            return base
-        if here and is_private(uri.host) and not is_private(base.remote[0]):
-            return base
+        if usable:
+            same = (uri.host, port) == base.remote or (transport != "udp" and uri.host == base.remote[0])
+            if (transport == base.transport and same) or transport == "tls":
+                return base
+            if is_private(uri.host) and not is_private(base.remote[0]):
+                return base
         return self.flow(Target(transport, uri.host, port))
 
     def local(self, remote: str, transport: str) -> tuple[str, int]:
@@ -169,16 +178,28 @@ class Wires:
                 self._locals.popitem(last=False)
         return known, port
 
-    async def _connect(self, flow: StreamFlow, target: Target) -> None:
+    def _bound(self, target: Target) -> socket.socket:
+        """Return a socket with its local port known, for that is our address where nothing listens for others."""
+        made = socket.socket(socket.AF_INET6 if ":" in target.host else socket.AF_INET, socket.SOCK_STREAM)
+        made.setblocking(False)  # noqa: FBT003  the function's only parameter
+        with contextlib.suppress(OSError):  # connecting binds, too
+            made.bind((self._settings.address, 0))
+        return made
+
+    async def _connect(self, flow: StreamFlow, target: Target, ours: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
             tls: dict[str, Any] = {}
             if target.transport == "tls":
                 tls = {"ssl": self._context(target.ca), "server_hostname": target.name or target.host}
             async with asyncio.timeout(_CONNECTING):
-                await loop.create_connection(lambda: flow, target.host, target.port, **tls)
+                await loop.sock_connect(ours, (target.host, target.port))
+                await loop.create_connection(lambda: flow, sock=ours, **tls)
         except (OSError, TimeoutError, ValueError) as fault:
             flow.failed(_words(fault, target))
+        finally:
+            if flow.closed:
+                ours.close()
 
     def _context(self, ca: str) -> ssl.SSLContext:
         if ca not in self._contexts:
@@ -255,6 +276,8 @@ class StreamFlow(asyncio.Protocol):
         self.transport = transport
         self.closed = False
         self.remote = remote or ("", 0)
+        self.port = 0
+        self.target: Target | None = None
         self._wires = wires
         self._ours = remote is not None
         self._pending: list[bytes] = []
@@ -265,7 +288,8 @@ class StreamFlow(asyncio.Protocol):
     @property
     def local(self) -> tuple[str, int]:
         """Return our address as it should be used."""
-        return self._wires.local(self.remote[0], self.transport)
+        host, port = self._wires.local(self.remote[0], self.transport)
+        return host, port or self.port
 
     def getSIPaddr(self) -> tuple[tuple[str, int], str]:  # noqa: N802  the library's name
         """Return what stands for us in Via."""

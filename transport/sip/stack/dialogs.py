@@ -65,10 +65,10 @@ class DialogUser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the dialogs of a line share. ``hop``: the flow toward a URI, given the flow that we have."""
+    """What the dialogs of a line share. ``hop``: the flow toward a URI (``None``: the same end), given that we have."""
 
     transactions: Transactions
-    hop: Callable[[Uri, Flow], Flow]
+    hop: Callable[[Uri | None, Flow], Flow]
     later: Callable[[float, Callable[[], None]], Callable[[], None]]
     table: dict[tuple[str, str, str], Dialog]
 
@@ -107,6 +107,7 @@ class Dialog:
         self._bye_waits = False
         self._acks: dict[int, tuple[str, Flow]] = {}
         self._refresh: Callable[[], None] = lambda: None
+        self._answering: Any = None
         self._updates = False
         around.table[call_id, *tags] = self
 
@@ -174,9 +175,10 @@ class Dialog:
             text, flow = known
             self._around.transactions.transmitData(flow, text, flow.remote)
 
-    def awaits_ack(self, number: int | None = None) -> None:
-        """Note that our 2xx to an INVITE is out; ``number``: the CSeq of the INVITE that began the dialog."""
+    def awaits_ack(self, transaction: Any, number: int | None = None) -> None:
+        """Note that our 2xx to an INVITE goes out; ``number``: the CSeq of the INVITE that began the dialog."""
         self._unacknowledged = True
+        self._answering = transaction
         if number is not None:
             self._heard = number
 
@@ -240,7 +242,7 @@ class Dialog:
         if request.method == "UPDATE" or answer.code not in _OK:
             reply(request, transaction, answer.code, answer.reason, headers if answer.code in _OK else [], answer.body)
             return
-        self.awaits_ack()
+        self.awaits_ack(transaction)
         reply(
             request, transaction, answer.code, answer.reason, headers, answer.body,
             acked=self.confirmed, not_acked=self.never_confirmed,
@@ -299,6 +301,7 @@ class Dialog:
 
     def _request(self, method: str, body: str, headers: list[tuple[str, str]]) -> Request:
         self._number += 1
+        self._flow = self._next_hop()  # a connection may have ended since
         if method in ("INVITE", "UPDATE"):
             headers = [("Allow", ALLOW), *headers]
         return messages.request(
@@ -317,11 +320,11 @@ class Dialog:
 
     def _next_hop(self) -> Flow:
         if self._symmetric:
-            return self._base
+            return self._around.hop(None, self._base)
         try:
             first = parse_address(self._routes[0]).uri if self._routes else parse_uri(self._target)
         except BadAddress:
-            return self._base
+            first = None
         return self._around.hop(first, self._base)
 
     def _lost(self, reason: str) -> None:
@@ -332,6 +335,8 @@ class Dialog:
     def _end(self) -> None:
         self._ended = True
         self._refresh()
+        if self._answering is not None:
+            self._around.transactions.hush(self._answering)  # nobody acknowledges an answer to what is over
         self._around.later(_LINGERS, self._forget)
 
     def _forget(self) -> None:

@@ -229,10 +229,10 @@ class Summons:
         dialog = Dialog(
             self._around, user, call_id=self.call_id, local=f"{to.rstrip('; ')};tag={self.tag}",
             remote=messages.text(request, "from"), tags=(self.tag, messages.address(request, "from").tag),
-            contact=contact, target=str(self._target), routes=self._routes, number=0, flow=request.flow, answerer=self._answerer,
-            symmetric=self._symmetric,
+            contact=contact, target=str(self._target), routes=self._routes, number=0, flow=request.flow,
+            answerer=self._answerer, symmetric=self._symmetric,
         )  # fmt: skip
-        dialog.awaits_ack(request.getHFBody("cseq").getCSeqNum())
+        dialog.awaits_ack(self._transaction, request.getHFBody("cseq").getCSeqNum())
         headers = [("Contact", contact), ("Allow", ALLOW), *dialog.session(request, ours=False)]
         self._around.transactions.reply(
             request, self._transaction, 200, "OK", headers, body, tag=self.tag,

@@ -32,6 +32,8 @@ _LONGEST_LINE = 8192
 _END = re.compile(rb"\r\n\r\n|\n\n")
 #: What str.splitlines takes for a line's end and SIP does not, and other control characters.
 _CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127, 133, 8232, 8233), "?")
+_BOUNDARY = re.compile(r'multipart/[a-z-]+\s*;.*?boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
+_MOST_PARTS = 10
 _METHOD = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,32}", re.ASCII)
 _TOKEN_TEXT = re.compile(r"[^\s\"<>;,]{1,256}")
 _LARGEST_CSEQ = 2**31
@@ -120,6 +122,7 @@ for _name, _canonical, *_short in (
     ("contact", "Contact", "m"), ("route", "Route"), ("record-route", "Record-Route"), ("diversion", "Diversion"),
     ("p-asserted-identity", "P-Asserted-Identity"), ("authorization", "Authorization"), ("reason", "Reason"),
     ("proxy-authorization", "Proxy-Authorization"), ("www-authenticate", "WWW-Authenticate"), ("allow", "Allow"),
+    ("content-type", "Content-Type", "c"),
     ("proxy-authenticate", "Proxy-Authenticate"), ("user-agent", "User-Agent"), ("supported", "Supported", "k"),
     ("server", "Server"), ("warning", "Warning"), ("refer-to", "Refer-To", "r"), ("referred-by", "Referred-By", "b"),
     ("replaces", "Replaces"), ("path", "Path"), ("rseq", "RSeq"), ("rack", "RAck"), ("also", "Also"),
@@ -226,7 +229,7 @@ def _check(message: Message) -> None:
 
 def _via(message: Message) -> Any:
     """Return the topmost Via, all of them readable."""
-    top = [header.getBody() for header in message.getHFs("via")][0]
+    top, *_ = [header.getBody() for header in message.getHFs("via")]
     top.getTAddr()
     if any(not _TOKEN_TEXT.fullmatch(str(value)) for value in (top.getBranch() or "none", top.hostname)):
         raise BadMessage("a Via that cannot be used")
@@ -271,11 +274,21 @@ def text(message: Message, name: str) -> str:
 
 
 def body_of(message: Message) -> tuple[str, str]:
-    """Return the body and its type, both empty where there is none."""
+    """Return the body and its type, both empty where there is none.
+
+    Of a body in parts (carriers add ISUP to SDP: RFC 3204, RFC 5621) it is the session description.
+    """
     body = message.getBody()
     if body is None:
         return "", ""
-    return str(body.content), str(body.mtype).strip().lower()
+    content, kind = str(body.content), str(body.mtype).strip()
+    boundary = _BOUNDARY.match(kind)
+    if boundary is not None:
+        for part in content.split(f"--{boundary[1] or boundary[2]}")[1:_MOST_PARTS]:
+            head, _, inner = part.lstrip("\r\n").partition("\r\n\r\n")
+            if re.search(r"(?:^|\n)content-type[ \t]*:[ \t]*application/sdp", head, re.IGNORECASE):
+                return inner, "application/sdp"
+    return content, kind.lower()
 
 
 def set_body(message: Message, content: str, kind: str = "application/sdp") -> None:

@@ -59,7 +59,7 @@ class Station:
         self,
         *,
         later: Callable[[float, Callable[[], None]], Callable[[], None]],
-        hop: Callable[[Uri, Flow], Flow],
+        hop: Callable[[Uri | None, Flow], Flow],
         requested: Callable[[Asked], None],
         tap: Callable[[bool, str, Flow], None],
         unreadable: Callable[[str, Flow], None],

@@ -63,7 +63,8 @@ class Transactions(SipTransactionManager):  # type: ignore[misc]  # sippy has no
 
     ``schedule``: runs a callback after seconds, returns what cancels it. ``requested(request, transaction)``: a new
     request came; answer by :meth:`reply`. ``acknowledge(response, flow)``: a 2xx to an INVITE that no
-    transaction waits for. ``tap(outgoing, text, flow)``: sees every message. ``unreadable(reason, flow)``: told of what could not be read.
+    transaction waits for. ``tap(outgoing, text, flow)``: sees every message. ``unreadable(reason, flow)``: told
+    of what could not be read.
     """
 
     def __init__(
