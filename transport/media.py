@@ -102,14 +102,14 @@ class Call:
         """
         if self.outcome is not None or self.leg.engine.code is not None:
             return
-        before, self.media = self.media, media
+        before = self.media
         if media.t38 == before.t38:
             if media.held and not before.held:
                 self._held_at = self.seconds()
+            self.media = media
             self.leg.change(media)
-        elif before.t38:
-            self.media = before
-        elif self.order.pages is None or self._witness.confirmed < self.order.pages:
+        elif media.t38 and (self.order.pages is None or self._witness.confirmed < self.order.pages):
+            self.media = media
             self._note_counters()
             self.leg.close()
             self._began_at = self._heard_at = self.seconds()

@@ -31,7 +31,10 @@ _UNSPECIFIED = bytes(16)  # a sockaddr of AF_UNSPEC takes a connection back: con
 
 
 class Port:
-    """Takes over a descriptor."""
+    """Takes over a descriptor, of a socket that was bound by number.
+
+    One that was bound to port 0 loses its port when its connection is taken back (Linux, udp_disconnect).
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)

@@ -229,7 +229,7 @@ class AudioEngine(Engine):
     @property
     def sounds(self) -> bool:
         """Whether the block that was said last is not silence."""
-        return any(self._library.ffi.buffer(self._said))
+        return any(bytes(self._library.ffi.buffer(self._said)))
 
     def _coder(self, law: int) -> Any:
         ffi, lib = self._library.ffi, self._library.lib

@@ -26,11 +26,19 @@ HOST = "127.0.0.1"
 Address = tuple[str, int]
 
 
-def bound() -> socket.socket:
-    """Return a socket on a port of its own."""
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    opened.bind((HOST, 0))
-    return opened
+def bound(host: str = HOST) -> socket.socket:
+    """Return a socket on a port of its own, bound by its number as :class:`.port.Port` wants it."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+            found.bind((host, 0))
+            address = found.getsockname()
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            opened.bind(address)
+        except OSError:  # somebody was faster
+            opened.close()
+        else:
+            return opened
 
 
 @dataclass(frozen=True, slots=True)

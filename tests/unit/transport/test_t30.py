@@ -12,10 +12,13 @@ from transport.t30 import (
     Modem,
     agreed_in,
     command_of,
+    describe,
     frame_of,
     ident_problem,
+    is_image,
     modems_up_to,
     printable,
+    takes_fine,
 )
 
 
@@ -84,3 +87,52 @@ def test_a_far_ident_is_safe_to_show(ident: bytes) -> None:
 def test_a_highest_speed_is_kept(rate: int, modems: Modem) -> None:
     """Lost otherwise: a policy that slows calls to a bad line has no effect."""
     assert modems_up_to(rate) == modems
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ("ff138000eef8c48080800100", "DIS V.17 fine MR ECM MMR"),
+        ("ff1380 00ce", "DIS V.29 fine MR"),
+        ("ff1381 0004", "DTC V.29"),
+        ("ff13830062f844", "DCS 14400 V.17 fine ECM MMR"),
+        ("ff138300", "DCS"),
+        ("ff0343312b202020", 'TSI "+1"'),
+        ("ff0340 221b5c0a", 'CSI "?\\?""'),
+        ("ff1384", "CFR"),
+        ("ff13bf4f010005", "PPS-MPS page 1 block 0 frames 6"),
+        ("ff13bf000000ff", "PPS-NULL page 0 block 0 frames 256"),
+        ("ff13ce2e", "EOR-EOP"),
+        ("ff133f", "PRI-EOP"),
+        ("ff136e", "RR"),
+        ("ff1398", "frame 98"),
+        ("ff", "a frame without a field"),
+    ],
+)
+def test_frames_are_told_by_name(frame: str, words: str) -> None:
+    """Lost otherwise: who reads a call's trace has to know the bits of T.30 by heart."""
+    assert describe(bytes.fromhex(frame)) == words
+
+
+@given(st.binary(max_size=60))
+def test_any_frame_has_a_printable_line(frame: bytes) -> None:
+    """Lost otherwise: a hostile far machine ends its call's trace, or writes control characters into it."""
+    line = describe(frame)
+    assert line.isascii()
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("frame", "fine"),
+    [("ff138000eef8", True), ("ff1380008ef8", False), ("ff138000", None), ("ff13830062f8", None), ("", None)],
+)
+def test_a_machine_that_takes_standard_pages_only_is_known(frame: str, fine: bool | None) -> None:
+    """Lost otherwise: a fine page is sent again and again to a machine that cannot take it."""
+    assert takes_fine(bytes.fromhex(frame)) is fine
+
+
+def test_pieces_of_a_page_are_no_words_of_the_procedure() -> None:
+    """Lost otherwise: a page of five minutes fills the trace, and what matters is cut off."""
+    assert [is_image(bytes.fromhex(frame)) for frame in ("ff0306004f", "ff0386", "ff138c", "")] == [
+        True, True, False, False,
+    ]  # fmt: skip
