@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relay.confine import Sandbox
 from relay.line import LineSettings
 from transport.accounts import DeviceAccount, TrunkAccount
 from transport.client import ProcessLine
@@ -155,11 +156,12 @@ def carrier(port: int, **changes: Any) -> TrunkAccount:
 
 @contextlib.asynccontextmanager
 async def sip_office(
-    folder: Path, *, ring_seconds: float = 20.0, own_tls: bool = False, **sip: Any
+    folder: Path, *, ring_seconds: float = 20.0, own_tls: bool = False, hosts: str = "", **sip: Any
 ) -> AsyncIterator[SipOffice]:
     """Start a line of SIP; ``sip`` are fields of :class:`transport.sip.settings.SipSettings`.
 
-    ``own_tls``: it listens for TLS, too, with the certificate that ``sip`` names.
+    ``own_tls``: it listens for TLS, too, with the certificate that ``sip`` names. ``hosts``: the line sees this text as
+    the machine's ``/etc/hosts``.
     """
     journals, state = folder / "journals", folder / "state"
     for made in (journals, state):
@@ -172,7 +174,13 @@ async def sip_office(
         "media_ports": (first, first + _MEDIA - 2), "state": str(state),
         "whitelist": (f"{LOOPBACK}/32",), **sip,
     }  # fmt: skip
-    settings = LineSettings("sip", 0, str(journals), ring_seconds=ring_seconds, sip=wanted)
+    sandbox = Sandbox.BUBBLEWRAP
+    seen: list[str] = []
+    if hosts:
+        (folder / "hosts").write_text(hosts)
+        seen = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", str(folder / "hosts"), "/etc/hosts", "--die-with-parent"]
+        sandbox = Sandbox.CONTAINER  # it is in one
+    settings = LineSettings("sip", 0, str(journals), ring_seconds=ring_seconds, sandbox=sandbox.value, sip=wanted)
     processes: list[asyncio.subprocess.Process] = []
 
     async def begin(descriptor: int) -> asyncio.subprocess.Process:
@@ -180,7 +188,7 @@ async def sip_office(
         with (folder / "log").open("ab") as log:
             processes.append(
                 await asyncio.create_subprocess_exec(
-                    sys.executable, "-P", "-m", "relay.line", str(descriptor), json.dumps(asdict(settings)),
+                    *seen, sys.executable, "-P", "-m", "relay.line", str(descriptor), json.dumps(asdict(settings)),
                     pass_fds=(descriptor,), stdin=asyncio.subprocess.DEVNULL, stderr=log,
                 )
             )  # fmt: skip

@@ -8,6 +8,7 @@ import os
 import random
 import re
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,7 +146,8 @@ async def start_sipp(
     )
     arguments = [
         "sipp", *([target] if target else []), "-sf", str(path), "-m", str(calls), "-t", transport, "-nostdin",
-        "-i", address, "-bind_local", "-p", str(port), "-mi", address, "-mp", str(port + 2), "-cp", str(port + 8),
+        "-i", address, "-bind_local", "-p", str(port), "-mi", address, "-mp", str(port + 2),
+        "-ci", address, "-cp", str(port + 8),
         "-skip_rlimit", "-timeout", f"{seconds:.0f}", "-timeout_error",
         *(word for trace, file, log in tracing for word in (trace, file, str(folder / log))), *more,
     ]  # fmt: skip
@@ -156,15 +158,16 @@ async def start_sipp(
         )  # fmt: skip
     running = Sipp(name, port, folder, process)
     if not target:
-        await _listening(running, port, stream=transport.startswith("t"))
+        await _listening(running, address, stream=transport.startswith("t"))
     return running
 
 
-async def _listening(sipp: Sipp, port: int, *, stream: bool) -> None:
-    """Wait until somebody has bound the port."""
+async def _listening(sipp: Sipp, address: str, *, stream: bool) -> None:
+    """Wait until the port is bound, as the kernel's table shows it: the address in the machine's byte order."""
     table = Path("/proc/net/tcp" if stream else "/proc/net/udp")
+    bound = f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}:{sipp.port:04X} "
     for _ in range(500):
-        if f":{port:04X} " in table.read_text():
+        if bound in table.read_text():
             return
         if sipp.process.returncode is not None:
             break

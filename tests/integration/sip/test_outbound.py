@@ -13,10 +13,12 @@ import pytest
 from transport.accounts import CallerField, NumberForm
 from transport.seam import Answered, CallEvent, Cause, Ringing, T38Mode, T38Started
 
-from .office import OURS, PASSWORD, THEIRS, USERNAME, SipOffice, carrier
+from ...conftest import need
+from .office import OURS, PASSWORD, THEIRS, USERNAME, SipOffice, carrier, sip_office
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from transport.seam import CallResult
 
@@ -170,6 +172,29 @@ async def test_a_far_end_that_is_gone_does_not_hold_the_call(office: SipOffice) 
     await trunk.finished()
     await office.at_rest()
     await _next_call_works(office)
+
+
+@pytest.mark.parametrize("first", ["says 503", "is not there", "is silent"])
+async def test_another_address_of_the_trunk_answers(tmp_path: Path, first: str) -> None:
+    """Lost otherwise: one dead machine of a carrier that has two, and no fax goes out (RFC 3263 4.3)."""
+    need("sipp", "bwrap")
+    hosts = "127.0.0.1 localhost\n127.0.0.2 trunk.test\n127.0.0.3 trunk.test\n"
+    async with sip_office(tmp_path, hosts=hosts) as office:
+        port = office.ports.block()
+        if first == "says 503":
+            keys = {"status": "503 Service Unavailable", "header": "Retry-After: 60"}
+            await office.sipp("outbound/refused", port=port, address="127.0.0.2", keys=keys)
+        elif first == "is silent":
+            await office.sipp("outbound/deaf", port=port, address="127.0.0.2")
+        trunk = await office.sipp("outbound/answered", port=port, address="127.0.0.3")
+        await office.publish(carrier(port, host="trunk.test"))
+        result, _ = await office.call()
+        await trunk.finished()
+        assert (result.cause, result.sip_code) == (Cause.NOT_FAX, 200)
+        assert result.ring_seconds < 8
+        if first != "is not there":
+            assert office.peers[0].heard("INVITE"), "the first address was tried first"
+        await office.at_rest()
 
 
 def _answer_is_right(header: str, uri: str) -> bool:
