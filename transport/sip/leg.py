@@ -3,7 +3,8 @@
 T.38's way (T.38 annex D): the called side offers it by re-INVITE one second after the answer, the calling side waits
 for that; :attr:`T38Mode.PREFER` asks at once, :attr:`T38Mode.NEVER` refuses with 488 and offers nothing. Refused offers
 leave the call in audio; 491 is tried again (RFC 3261 14.1). Invariants: the media that :meth:`SipLeg.signal` tells are
-those of the last agreed description; sockets that nobody took are closed with the leg.
+those of the last agreed description; sockets that nobody took are closed by
+:meth:`SipLeg.hang_up`.
 """
 
 from __future__ import annotations
@@ -192,6 +193,7 @@ class SipLeg:
     def hang_up(self) -> None:
         """End the call in any state."""
         if self._state is _State.ENDED:
+            self._close_sockets()
             return
         if self._placing is not None:
             self._placing.cancel()
@@ -202,6 +204,7 @@ class SipLeg:
         elif self._summons is not None:
             self._summons.refuse(480, "Temporarily Unavailable")
         self._over()
+        self._close_sockets()
 
     def note(self, text: str, *, outgoing: bool) -> None:
         """Note a message in the trace, or a remark of ours where ``text`` is no message."""
@@ -477,15 +480,19 @@ class SipLeg:
     def _over(self) -> None:
         if self._state is _State.ENDED:
             return
+        if self._state is not _State.CONNECTED:  # who was told of media may still be about to take them
+            self._close_sockets()
         self._state = _State.ENDED
         self._timer()
-        for one in self._sockets:
-            one.close()
-        self._sockets.clear()
         self._trace = None  # whoever took the notes closes their file now
         for call_id in self._ids:
             self._premises.legs.pop(call_id, None)
         self._ended(self)
+
+    def _close_sockets(self) -> None:
+        for one in self._sockets:
+            one.close()
+        self._sockets.clear()
 
     def _noted(self, arrow: str, text: str) -> None:
         if self._trace is not None:

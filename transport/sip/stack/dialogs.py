@@ -7,6 +7,7 @@ from a second fork; of two offers at once one gets 491 (14.1); an ended dialog s
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -156,7 +157,8 @@ class Dialog:
         """Send the ACK of a 2xx, whose Contact is the target from now on (RFC 3261 12.2.1.2, 13.2.2.4)."""
         number = response.getHFBody("cseq").getCSeqNum()
         if number not in self._acks:
-            self._refreshed(response)
+            with contextlib.suppress(BadAddress):  # a Contact that cannot be read leaves the target as it was
+                self._refreshed(response)
             self.session(response, ours=True)
         request = messages.request(
             "ACK", self._target, sender=self._local, receiver=self._remote, call_id=self.call_id, number=number,
