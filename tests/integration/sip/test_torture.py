@@ -62,6 +62,9 @@ async def _tell_all(office: SipOffice, address: str) -> dict[str, str]:
         part = every[at : at + 20]
         answers = await asyncio.gather(*(_tell(office, address, nasty, number) for number, nasty in part))
         said |= {nasty.name: answer for (_, nasty), answer in zip(part, answers, strict=True)}
+        with wire(office.port) as socket:
+            answer = await socket.final(socket.request("OPTIONS", OPTIONS_URI))
+            assert answer is not None, f"the line is deaf after one of {[nasty.name for _, nasty in part]}"
     return said
 
 

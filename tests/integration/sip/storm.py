@@ -1,0 +1,250 @@
+"""Mutated datagrams on every port of two lines while faxes go from one to the other.
+
+``python -m tests.integration.sip.storm [DATAGRAMS] [SEED]`` sends 200,000 and prints what it saw; CI sends a sample.
+What is mutated: SIP (the messages of :mod:`.torture`), RTP and UDPTL. Most of it comes from the trunk's own address,
+where every message is read as the trunk's, the rest from strangers. The same seed sends the same datagrams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+import sys
+import tempfile
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transport.seam import Arrived, Cause, Negotiated, T38Mode
+
+from .office import OURS, SipOffice, carrier, sip_office
+from .peers import LOOPBACK
+from .torture import INVALID, VALID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CALLS = 10
+STRANGERS = ("127.0.0.66", "127.0.0.67")
+_AT_ONCE = 25  # datagrams between two looks at the clock
+_EXTREMES = (
+    b"0",
+    b"-1",
+    b"4294967296",
+    b"99999999999999999999",
+    b"%00",
+    b"\x00",
+    b"",
+    b"A" * 3000,
+    b"\r\n",
+    b'"',
+    b"<>;,",
+)
+
+
+class Mutator:
+    """Makes datagrams that are almost right; the same from the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._count = 0
+        self._sip = [nasty for nasty in (*VALID, *INVALID) if len(nasty.text) < 6000]
+
+    def sip(self, port: int) -> bytes:
+        """Return a SIP message with a few faults."""
+        self._count += 1
+        data = self._random.choice(self._sip).datagram(port, self._count)
+        return self._faulty(data)
+
+    def rtp(self) -> bytes:
+        """Return an RTP packet with a few faults."""
+        rng = self._random
+        kind = rng.choice((0, 8, 8, 101, 13, 127))
+        head = struct.pack("!BBHII", 0x80, kind, rng.randrange(65536), rng.randrange(1 << 32), rng.randrange(1 << 32))
+        return self._faulty(head + rng.randbytes(rng.choice((4, 160, 160, 0, 400))))
+
+    def udptl(self) -> bytes:
+        """Return a UDPTL packet with a few faults (T.38 9.1)."""
+        rng = self._random
+        ifp = rng.choice((b"\x00", b"\x06", b"\xc0\x01\x80\x00\x02\xff\xc8\xd1", b"\xc0\x03\x90" + rng.randbytes(20)))
+        packet = (
+            rng.randrange(65536).to_bytes(2, "big") + bytes((len(ifp),)) + ifp + b"\x00" + bytes((rng.randrange(4),))
+        )
+        return self._faulty(packet + bytes((len(ifp),)) + ifp)
+
+    def _faulty(self, data: bytes) -> bytes:
+        rng = self._random
+        for _ in range(rng.choice((0, 1, 1, 2, 3, 8))):
+            at = rng.randrange(len(data) + 1)
+            match rng.randrange(8):
+                case 0:
+                    data = data[:at] + bytes((rng.randrange(256),)) + data[at + 1 :]
+                case 1:
+                    data = data[:at] + rng.randbytes(rng.randrange(1, 20)) + data[at:]
+                case 2:
+                    data = data[:at] + data[at + rng.randrange(1, 40) :]
+                case 3:
+                    data = data[:at]
+                case 4:
+                    data = data[:at] + data[at : at + 80] * rng.randrange(2, 6) + data[at:]
+                case 5:
+                    data = data[:at] + rng.choice(_EXTREMES) + data[at:]
+                case 6:
+                    lines = data.split(b"\r\n")
+                    rng.shuffle(lines)
+                    data = b"\r\n".join(lines)
+                case _:
+                    data = data.replace(b" ", rng.choice((b"", b"  ", b"\t", b"\r\n ")), rng.randrange(4))
+        return data[:60000]
+
+
+@dataclass
+class Report:
+    """What a storm did. Sizes in KiB, of the lines' processes and of all that they started."""
+
+    datagrams: int = 0
+    seconds: float = 0.0
+    dropped: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    pages: Counter[int] = field(default_factory=Counter)
+    arrived: Counter[str] = field(default_factory=Counter)
+    sizes: list[int] = field(default_factory=list)
+    log_bytes: int = 0
+    t38: int = 0
+
+    @property
+    def growth(self) -> int:
+        """How much more memory there was at the end than at the first quarter, by which every pool is warm."""
+        return max(self.sizes[-2:]) - min(self.sizes[len(self.sizes) // 4 :][:3])
+
+    def __str__(self) -> str:
+        return (
+            f"{self.datagrams} datagrams in {self.seconds:.0f} s, {self.dropped} dropped by the kernel; "
+            f"calls {dict(self.ends)} ({self.t38} in T.38), pages confirmed {dict(self.pages)}, "
+            f"arrived {dict(self.arrived)}; "
+            f"memory {self.sizes[0]} -> {self.sizes[-1]} KiB (most {max(self.sizes)}); log {self.log_bytes} bytes"
+        )  # fmt: skip
+
+
+async def storm(folder: Path, datagrams: int, seed: int, *, rate: int = 2500) -> Report:
+    """Send faxes from one line to another and ``datagrams`` at both, at most ``rate`` a second."""
+    async with AsyncExitStack() as stack:
+        ours, theirs = [
+            await stack.enter_async_context(sip_office(folder / name, whitelist=("127.0.0.0/8",)))
+            for name in ("ours", "theirs")
+        ]
+        loopback = (f"{LOOPBACK}/32",)
+        await ours.publish(carrier(theirs.port, channels=CALLS, networks=loopback))
+        await theirs.publish(carrier(ours.port, channels=CALLS + 2, networks=loopback))
+        report = Report()
+        going = asyncio.Semaphore(0)
+        modes = (T38Mode.AUTO, T38Mode.NEVER)
+        calls = [asyncio.create_task(_call(ours, going, modes[n % 2], report)) for n in range(CALLS)]
+        for _ in calls:
+            await asyncio.wait_for(going.acquire(), 60)
+        await _rage(ours, theirs, Mutator(seed), datagrams, rate, report)
+        await asyncio.gather(*calls)
+        for _ in calls:
+            end = (await theirs.arrived(60))[-1]
+            assert isinstance(end, Arrived)
+            report.arrived[end.result.cause.value] += 1
+        for office in (ours, theirs):
+            await office.at_rest(60)
+            assert len(office.processes) == 1, "the line is the one that was started"
+            report.log_bytes += len(office.log)
+        return report
+
+
+async def _call(office: SipOffice, going: asyncio.Semaphore, mode: T38Mode, report: Report) -> None:
+    """Send one fax; say when both machines have found each other."""
+    request = office.request(destination=OURS, t38=mode)
+    result = await office.line.send(request, lambda event: going.release() if isinstance(event, Negotiated) else None)
+    report.ends[result.cause.value] += 1
+    report.pages[result.pages_confirmed] += 1
+    report.t38 += result.t38
+    if result.cause is not Cause.CONFIRMED:
+        print(result, file=sys.stderr)  # noqa: T201  what hurt a call is what the storm is for
+
+
+async def _rage(
+    ours: SipOffice, theirs: SipOffice, mutator: Mutator, datagrams: int, rate: int, report: Report
+) -> None:
+    """Send the datagrams, looking at the memory twenty times."""
+    loop = asyncio.get_running_loop()
+    rng = random.Random(mutator.sip(0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trunk:
+        sockets = [trunk, *(socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in STRANGERS)]
+        for one, address in zip(sockets, (LOOPBACK, *STRANGERS), strict=True):
+            one.bind((address, 0))
+        began, media = loop.time(), _media(ours, theirs)
+        for sent in range(datagrams):
+            if sent % max(1, datagrams // 20) == 0:
+                report.sizes.append(_size(ours) + _size(theirs))
+                media = _media(ours, theirs) or media
+            if sent % _AT_ONCE == 0:
+                for one in sockets:
+                    _drain(one)
+                await asyncio.sleep(max(0.0, began + sent / rate - loop.time()))
+            sender = trunk if rng.random() < 0.5 else rng.choice(sockets)
+            if rng.random() < 0.6 or not media:
+                target, data = rng.choice((ours, theirs)).port, mutator.sip(sender.getsockname()[1])
+            else:
+                target = rng.choice(media)
+                data = mutator.rtp() if target % 4 == 0 else mutator.udptl()
+            if data:
+                sender.sendto(data, (LOOPBACK, target))
+        for one in sockets[1:]:
+            one.close()
+    report.datagrams, report.seconds = datagrams, loop.time() - began
+    report.sizes.append(_size(ours) + _size(theirs))
+    report.dropped = sum(int(row[-1]) for row in _rows() if _port(row) in (ours.port, theirs.port))
+
+
+def _drain(one: socket.socket) -> None:
+    """Throw away what was answered."""
+    one.setblocking(False)
+    try:
+        while True:
+            one.recv(65536)
+    except BlockingIOError:
+        pass
+
+
+def _rows() -> Iterator[list[str]]:
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        yield line.split()
+
+
+def _port(row: list[str]) -> int:
+    return int(row[1].rpartition(":")[2], 16)
+
+
+def _media(*offices: SipOffice) -> list[int]:
+    """Return the media ports that are open."""
+    bound = sorted(_port(row) for row in _rows())
+    return [port for office in offices for port in bound if port in office.media[:-1]]
+
+
+def _size(office: SipOffice) -> int:
+    """Return the resident memory of a line's process and of all that it started, KiB."""
+    total, waiting = 0, [office.processes[-1].pid]
+    while waiting:
+        folder = Path("/proc") / str(waiting.pop())
+        try:
+            status = (folder / "status").read_text()
+            children = [task.read_text().split() for task in folder.glob("task/*/children")]
+        except OSError:
+            continue
+        total += next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
+        waiting += [int(child) for few in children for child in few]
+    return total
+
+
+if __name__ == "__main__":
+    count, number = [*map(int, sys.argv[1:]), *(200_000, 1)[len(sys.argv) - 1 :]]
+    with tempfile.TemporaryDirectory(prefix="storm-") as made:
+        print(asyncio.run(storm(Path(made), count, number)))  # noqa: T201  it is a program
