@@ -145,8 +145,8 @@ async def in_workers(calls: int) -> None:
         await receiving.open()
         rng = random.Random(1)  # noqa: S311  a measurement that can be repeated
 
-        def lossy(network: Network = network, rng: random.Random = rng) -> Callable[[tuple[str, int]], Lossy]:
-            return lambda target: Lossy(target, rng, network.loss, network.jitter, network.reorder)
+        def lossy(network: Network = network, rng: random.Random = rng) -> Callable[[], Lossy]:
+            return lambda: Lossy(rng, network.loss, network.jitter, network.reorder)
 
         with tempfile.TemporaryDirectory() as folder:
             outcomes = await asyncio.gather(

@@ -71,11 +71,11 @@ class Crew:
     def join(self, call: str) -> asyncio.Queue[Word]:
         """Take a seat; return where the worker's words on the call will be, and the exception that ended it."""
         words: asyncio.Queue[Word] = asyncio.Queue()
-        if not self._words:
-            self._heard_at = self._loop.time()
-            self._watch()
         self._words[call] = words
         self._left -= 1
+        if self._watching is None:
+            self._heard_at = self._loop.time()
+            self._watch()
         if self._dead is not None:
             words.put_nowait(self._dead)
         return words

@@ -93,49 +93,51 @@ class End:
 
 
 class Lossy(asyncio.DatagramProtocol):
-    """One direction of a bad network: what comes in leaves for ``target``, late, in another order, or not at all.
+    """One side of a bad network: what comes in leaves by the ``other`` side, late, in another order, or not at all.
 
     ``loss`` and ``reorder`` are shares of the datagrams, ``jitter`` the longest delay in seconds. A reordered datagram
     is held back for 30 ms more.
     """
 
-    def __init__(
-        self, target: Address, rng: random.Random, loss: float, jitter: float = 0.0, reorder: float = 0.0
-    ) -> None:
-        self._target = target
+    def __init__(self, rng: random.Random, loss: float, jitter: float = 0.0, reorder: float = 0.0) -> None:
         self._rng = rng
         self._loss, self._jitter, self._reorder = loss, jitter, reorder
         self._transport: asyncio.DatagramTransport | None = None
+        self._end: Address | None = None
+        self._other: Lossy | None = None
         self._loop = asyncio.get_running_loop()
-        self.passed = self.dropped = 0
 
-    async def open(self) -> Address:
-        """Listen; return where."""
+    async def open(self, end: Address) -> Address:
+        """Listen to an end of the call; return where."""
+        self._end = end
         self._transport, _ = await self._loop.create_datagram_endpoint(lambda: self, (HOST, 0))
         found: Address = self._transport.get_extra_info("sockname")
         return found
 
+    def join(self, other: Lossy) -> None:
+        """Pass on what comes to the other side's end, and the other way round."""
+        self._other, other._other = other, self
+
     def datagram_received(self, data: bytes, addr: Address) -> None:  # noqa: ARG002  asyncio's signature
         """Pass it on, or not."""
-        if self._rng.random() < self._loss:
-            self.dropped += 1
+        if self._other is None or self._rng.random() < self._loss:
             return
-        self.passed += 1
         delay = self._rng.random() * self._jitter + (0.03 if self._rng.random() < self._reorder else 0.0)
         if delay:
-            self._loop.call_later(delay, self._pass, data)
+            self._loop.call_later(delay, self._other.deliver, data)
         else:
-            self._pass(data)
+            self._other.deliver(data)
+
+    def deliver(self, data: bytes) -> None:
+        """Send a datagram to this side's end."""
+        if self._transport is not None:
+            self._transport.sendto(data, self._end)
 
     def close(self) -> None:
         """Stop."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
-
-    def _pass(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.sendto(data, self._target)
 
 
 async def exchange(
@@ -145,16 +147,17 @@ async def exchange(
     name: str,
     kind: MediaKind,
     document: Document,
-    network: Callable[[Address], Lossy] | None = None,
+    network: Callable[[], Lossy] | None = None,
     **order: Any,
 ) -> tuple[Outcome, Outcome]:
-    """Send the document from one worker to another; return both outcomes. ``network`` makes what stands between."""
+    """Send the document from one worker to another; return both outcomes. ``network`` makes each side of a bad one."""
     sender, receiver = End(folder, name), End(folder, f"in-{name}")
     to_receiver, to_sender = receiver.address(kind), sender.address(kind)
-    ways: list[Lossy] = []
+    sides: list[Lossy] = []
     if network is not None:
-        ways = [network(to_receiver), network(to_sender)]
-        to_receiver, to_sender = [await way.open() for way in ways]
+        sides = [network(), network()]
+        sides[0].join(sides[1])
+        to_receiver, to_sender = await sides[0].open(to_sender), await sides[1].open(to_receiver)
     try:
         sending = asyncio.create_task(sender.carry(callers, Media(kind, *to_receiver), document=document, **order))
         receiving = asyncio.create_task(receiver.carry(called, Media(kind, *to_sender), document=None, **order))
@@ -163,5 +166,5 @@ async def exchange(
         receiver.control.hang_up(Hangup.FAR)
         return outcome, await receiving
     finally:
-        for way in ways:
-            way.close()
+        for side in sides:
+            side.close()
