@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import phonenumbers
 
 from transport.sip import numbers
+from transport.sip.calling import Attempt, Plan, Unreachable, contact_of
+from transport.sip.connections import Target
 from transport.sip.digest import Challenger, Verdict
 from transport.sip.guard import Guard, Misdeed
 from transport.sip.keepalive import Keepalive
-from transport.sip.leg import Attempt, Plan, Unreachable, contact_of
 from transport.sip.registrar import SHORTEST, Binding, OutOfOrder, Registrar, TooBrief
 from transport.sip.stack import messages
 from transport.sip.stack.dialogs import ALLOW
 from transport.sip.stack.invitations import Invite
 from transport.sip.uri import BadAddress, Uri, parse_address, parse_uri
-from transport.sip.wires import PORTS, Target
+from transport.sip.wires import PORTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,25 +10,27 @@ those of the last agreed description; sockets that nobody took are closed by
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from transport.network import Alerting, Changed, Connected, Gone, Refused, Signal
 from transport.seam import T38Mode
-from transport.sip import record, sdp
+from transport.sip import record
+from transport.sip.calling import Attempt, Plan, Unreachable, contact_of
 from transport.sip.ports import MediaPorts, NoPort
+from transport.sip.session import Session
 from transport.sip.stack.dialogs import Dialog, Reply
 from transport.sip.uri import BadAddress, parse_address
 
 if TYPE_CHECKING:
     import random
     import socket
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable
 
     from transport.order import Media
-    from transport.sip.digest import Answerer
-    from transport.sip.stack.invitations import Invitation, Invite, Refusal, Summons
+    from transport.sip import sdp
+    from transport.sip.stack.invitations import Invitation, Refusal, Summons
     from transport.sip.stack.messages import Flow
     from transport.sip.stack.station import Station
 
@@ -58,34 +60,6 @@ class Premises:
     legs: dict[str, SipLeg]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One way to try: a Request-URI by a flow, which is made only when its turn comes."""
-
-    uri: str
-    flow: Callable[[], Flow]
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How to call. ``write``: the INVITE for a URI, a flow and an offer; ``redirect``: whether a 3xx may go there."""
-
-    attempts: Callable[[], Awaitable[Sequence[Attempt]]]
-    write: Callable[[str, Flow, str], Invite]
-    redirect: Callable[[str], bool]
-    answerer: Answerer | None
-    symmetric: bool = False
-
-
-class Unreachable(Exception):
-    """There is no address to call; the sentence says why. ``code``: a SIP code that says the same, if there is one."""
-
-    def __init__(self, sentence: str, code: int | None = None) -> None:
-        super().__init__(sentence)
-        self.code = code
-
-
 class _State(Enum):
     STARTING = 0
     CONNECTED = 1
@@ -105,8 +79,7 @@ class SipLeg:
         self._trace: Callable[[str, str, str], None] | None = None
         self._buffered: list[tuple[str, str]] = []
         self._sockets: list[socket.socket] = []
-        self._description: sdp.Description | None = None
-        self._before: sdp.Description | None = None
+        self._session: Session | None = None
         self._media: Media | None = None
         self._invitation: Invitation | None = None
         self._summons: Summons | None = None
@@ -167,22 +140,20 @@ class SipLeg:
             return
         flow = summons.request.flow
         try:
-            description = self._bind(flow)
+            session = self._bind(flow)
         except NoPort as fault:
             summons.refuse(503, "Service Unavailable")
             self._put(Refused(503, str(fault)))
             self._over()
             return
         if self._streams:
-            chosen = sdp.choose(self._streams, t38=self._t38 is not T38Mode.NEVER, codecs=self._codecs)
-            if chosen is None:
+            body = session.answer(self._streams)
+            if body is None:
                 self.refuse(488, "Not Acceptable Here")
                 return
-            body = description.answer(self._streams, chosen)
-            self._media = chosen[1]
         else:
-            body, self._offered_by_us = description.offer_audio(), True
-        self._dialog = summons.answer(self, self._contact(flow), body)
+            body, self._offered_by_us = session.offer(), True
+        self._dialog = summons.answer(self, contact_of("fax", flow), body)
 
     def refuse(self, code: int, reason: str) -> None:
         """Refuse an incoming call."""
@@ -222,19 +193,22 @@ class SipLeg:
             self._attempts = list(await plan.attempts())
         except Unreachable as fault:
             self._refuse_here(Refused(fault.code, str(fault)))
-            return
-        self._next()
+        else:
+            self._next()
 
     def _next(self) -> None:
         """Invite by the next way that is left."""
         plan, attempt = self._plan, self._attempts.pop(0)
         if plan is None:
             return
-        flow = attempt.flow()
         try:
-            body = self._bind(flow).offer_audio()
+            flow = attempt.flow()
+            body = self._bind(flow).offer()
         except NoPort as fault:
             self._refuse_here(Refused(None, str(fault)))
+            return
+        except OSError as fault:  # no descriptor left for a connection
+            self._refuse_here(Refused(None, f"no way to {attempt.where}: {fault.strerror}"))
             return
         premises = self._premises
         invite = plan.write(attempt.uri, flow, body)
@@ -256,17 +230,14 @@ class SipLeg:
         self._premises.legs[call_id] = self
         self._premises.captures.begin(call_id, self._name)
 
-    def _bind(self, flow: Flow) -> sdp.Description:
-        """Return our description for a flow, on this leg's sockets."""
+    def _bind(self, flow: Flow) -> Session:
+        """Return a session for a flow, on this leg's sockets; raises :class:`NoPort`."""
         if not self._sockets:
             self._sockets = list(self._premises.ports.take())
         rtp, udptl = (one.getsockname()[1] for one in self._sockets)
-        session = self._premises.random.randrange(1, 2**31)
-        self._description = sdp.Description(flow.local[0], rtp, udptl, self._codecs, session)
-        return self._description
-
-    def _contact(self, flow: Flow) -> str:
-        return contact_of("fax", flow)
+        number = self._premises.random.randrange(1, 2**31)
+        self._session = Session(self._t38, self._codecs, host=flow.local[0], rtp=rtp, udptl=udptl, number=number)
+        return self._session
 
     def _silent(self, attempt: Attempt, seconds: float) -> None:
         """Give up a target that said nothing at all."""
@@ -325,14 +296,14 @@ class SipLeg:
         self._timer()
         self._dialog = dialog
         self.codes(200)
-        chosen = self._chosen(body, heard=True)
-        if chosen is None:
+        media = self._session.heard(body) if self._session is not None else None
+        if media is None:
             dialog.bye()
             if not self._alerted:  # the trunk did carry the call to somebody
                 self._put(Alerting())
             self._refuse_here(Refused(488, "the answer holds no media that a fax can use"))
             return
-        self._connected(chosen[1])
+        self._connected(media)
         if self._t38 is T38Mode.PREFER:
             self._offer_t38()
 
@@ -340,61 +311,56 @@ class SipLeg:
 
     def offered(self, body: str) -> Reply:
         """Return the answer to a re-INVITE or UPDATE of theirs."""
-        description = self._description
-        if description is None or self._state is _State.ENDED:
+        session = self._session
+        if session is None or self._state is _State.ENDED:
             return _NOT_ACCEPTABLE
         if not body:
             self._offered_by_us = True
-            return Reply(200, "OK", self._same_again(description))
-        try:
-            streams = sdp.parse(body)
-        except sdp.BadSdp:
+            return Reply(200, "OK", session.offer())
+        answer = session.answer_text(body)
+        if answer is None:
             return _NOT_ACCEPTABLE
-        chosen = sdp.choose(streams, t38=self._t38 is not T38Mode.NEVER, codecs=self._codecs)
-        if chosen is None:
-            return _NOT_ACCEPTABLE
-        reply = Reply(200, "OK", description.answer(streams, chosen))
-        self._change(chosen[1])
-        return reply
+        self._change(session.media)
+        return Reply(200, "OK", answer)
 
     def acknowledged(self, body: str) -> None:
         """Take the ACK of an answer of ours; where that held an offer, with its answer."""
-        media = self._media
+        session = self._session
+        if session is None:
+            return
+        media = session.media
         if self._offered_by_us:
             self._offered_by_us = False
-            chosen = self._chosen(body, heard=True)
-            media = chosen[1] if chosen is not None else None
+            media = session.heard(body)
         if self._state is _State.CONNECTED:
-            if media is not None:
-                self._change(media)
-            return
-        if media is None:
+            self._change(media)
+        elif media is None:
             if self._dialog is not None:
                 self._dialog.bye()
             self._refuse_here(Refused(488, "the caller's answer holds no media that a fax can use"))
-            return
-        self._connected(media)
-        if self._t38 is T38Mode.PREFER:
-            self._offer_t38()
-        elif self._t38 is T38Mode.AUTO:
-            self._timer = self._premises.later(T38_AFTER, self._offer_t38)
+        else:
+            self._connected(media)
+            if self._t38 is T38Mode.PREFER:
+                self._offer_t38()
+            elif self._t38 is T38Mode.AUTO:
+                self._timer = self._premises.later(T38_AFTER, self._offer_t38)
 
     def answered(self, code: int, reason: str, body: str) -> None:
         """Take the final answer to our offer of T.38, or to the way back from it."""
-        if self._state is _State.ENDED:
+        session = self._session
+        if self._state is _State.ENDED or session is None:
             return
         if code in _OK:
-            chosen = self._chosen(body, heard=True)
-            if chosen is not None:
-                self._before = None
-                self._change(chosen[1])
+            media = session.heard(body)
+            if media is not None:
+                self._change(media)
                 return
             self._noted("-", "T.38 was accepted without a port for it: back to audio")
-            self._withdraw()
-            if self._dialog is not None and self._description is not None:
-                self._dialog.offer(self._description.offer_audio())
+            session.withdraw()
+            if self._dialog is not None:
+                self._dialog.offer(session.offer())
             return
-        self._withdraw()
+        session.withdraw()
         if code == _GLARE and self._offers < _MOST_OFFERS:
             # RFC 3261 14.1: the owner of the Call-ID waits longer, so that they do not meet again
             low, high = (2.1, 4.0) if self._plan is not None else (0.0, 2.0)
@@ -414,49 +380,23 @@ class SipLeg:
 
     def _offer_t38(self) -> None:
         """Offer T.38, unless it is there by now."""
-        dialog, description = self._dialog, self._description
-        if dialog is None or description is None or self._state is not _State.CONNECTED:
+        dialog, session = self._dialog, self._session
+        if dialog is None or session is None or self._state is not _State.CONNECTED:
             return
-        if (self._media is not None and self._media.t38) or self._offers >= _MOST_OFFERS:
+        if not session.may_t38 or self._offers >= _MOST_OFFERS:
             return
-        before = replace(description)
-        if dialog.offer(description.offer_t38()):
-            self._before = before
+        if dialog.offer(session.offer_t38()):
             self._offers += 1
-        else:
-            self._restore(before)
+        else:  # another offer is under way
+            session.withdraw()
             self._timer = self._premises.later(T38_AFTER, self._offer_t38)
-
-    def _withdraw(self) -> None:
-        """Take back an offer that was not accepted: the session is what it was (RFC 3261 14.1)."""
-        if self._before is not None:
-            self._restore(self._before)
-            self._before = None
-
-    def _restore(self, before: sdp.Description) -> None:
-        if self._description is not None:
-            before.version = self._description.version
-            self._description = before
-
-    def _same_again(self, description: sdp.Description) -> str:
-        if self._media is not None and self._media.t38:
-            return description.offer_t38(self._media.error_correction)
-        return description.offer_audio()
-
-    def _chosen(self, body: str, *, heard: bool) -> tuple[int, Media] | None:
-        try:
-            streams = sdp.parse(body)
-        except sdp.BadSdp:
-            return None
-        read = sdp.heard if heard else sdp.choose
-        return read(streams, t38=self._t38 is not T38Mode.NEVER, codecs=self._codecs)
 
     def _connected(self, media: Media) -> None:
         self._media, self._state = media, _State.CONNECTED
         self._put(Connected(media))
 
-    def _change(self, media: Media) -> None:
-        if media != self._media:
+    def _change(self, media: Media | None) -> None:
+        if media is not None and media != self._media:
             self._media = media
             if self._state is _State.CONNECTED:
                 self._put(Changed(media))
@@ -499,40 +439,3 @@ class SipLeg:
             self._trace(arrow, "sip", text)
         elif self._state is not _State.ENDED and len(self._buffered) < _BUFFERED:
             self._buffered.append((arrow, text))
-
-
-def contact_of(user: str, flow: Flow) -> str:
-    """Return a Contact of ours on a flow, with the feature tag that says fax over T.38 (RFC 6913)."""
-    host, port = flow.local
-    host = f"[{host}]" if ":" in host else host
-    transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
-    return f'<sip:{user}@{host}:{port}{transport}>;+sip.fax="t38"'
-
-
-class RefusedLeg:
-    """A call that cannot even begin."""
-
-    trace: Callable[[str, str, str], None] | None = None
-
-    def __init__(self, why: Refused) -> None:
-        self._why: Refused | None = why
-
-    def take_media(self) -> tuple[int, ...]:
-        """Return nothing: there are none."""
-        return ()
-
-    async def signal(self) -> Signal:
-        """Say why, once."""
-        if self._why is None:
-            await asyncio.Event().wait()
-        why, self._why = self._why, None
-        return why or Refused(None, "")
-
-    def answer(self) -> None:
-        """Do nothing: there is no call."""
-
-    def refuse(self, code: int, reason: str) -> None:
-        """Do nothing: there is no call."""
-
-    def hang_up(self) -> None:
-        """Do nothing: there is no call."""

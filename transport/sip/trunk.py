@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from transport.accounts import CalledField, CallerField, SipTransport
 from transport.sip import numbers
+from transport.sip.calling import Attempt, Plan, Unreachable, contact_of
+from transport.sip.connections import Target
 from transport.sip.digest import Answerer, Credentials
 from transport.sip.keepalive import Keepalive
-from transport.sip.leg import Attempt, Plan, Unreachable, contact_of
 from transport.sip.registration import Registration
 from transport.sip.resolver import NotFound
 from transport.sip.stack import messages
 from transport.sip.stack.invitations import Invite
 from transport.sip.uri import BadAddress, Uri, parse_address, split
-from transport.sip.wires import Target
 
 if TYPE_CHECKING:
     import random

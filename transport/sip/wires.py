@@ -13,10 +13,9 @@ import ipaddress
 import socket
 import ssl
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from transport.sip.framing import BadStream, Framer
+from transport.sip.connections import StreamFlow, Target, bracketed, encoded, in_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,25 +26,10 @@ if TYPE_CHECKING:
 
 _MOST_CONNECTIONS = 500
 _MOST_OF_A_SOURCE = 20
-_MOST_UNSENT = 1 << 20
 _CONNECTING = 8.0
-_MESSAGE = 15.0  # seconds a message may take from its first byte to its last
-_IDLE = 3600.0  # seconds an accepted connection may say nothing
-_PING = 45.0  # between keep-alives of ours (RFC 5626 4.4.1 takes up to 120)
 _BUFFER = 1 << 20
 _LOCALS = 1000
 PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where requests go: an address, what carries them, and for TLS the name and the authorities to verify."""
-
-    transport: str
-    host: str
-    port: int
-    name: str = ""
-    ca: str = ""
 
 
 class Wires:
@@ -251,7 +235,7 @@ class UdpFlow:
         remote = self.remote
         if isinstance(address, tuple) and address[0] == remote[0]:
             remote = address
-        self._wires.send_datagram(_encoded(data), remote)
+        self._wires.send_datagram(encoded(data), remote)
 
     def getSIPaddr(self) -> tuple[tuple[str, int], str]:  # noqa: N802  the library's name
         """Return what stands for us in Via."""
@@ -265,130 +249,6 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._wires.receive(data, UdpFlow(self._wires, (addr[0], addr[1])))
-
-
-class StreamFlow(asyncio.Protocol):
-    """A TCP or TLS connection, made by us (``remote`` given) or accepted."""
-
-    reliable = True
-
-    def __init__(self, wires: Wires, transport: str, remote: tuple[str, int] | None) -> None:
-        self.transport = transport
-        self.closed = False
-        self.remote = remote or ("", 0)
-        self.port = 0
-        self.target: Target | None = None
-        self._wires = wires
-        self._ours = remote is not None
-        self._pending: list[bytes] = []
-        self._socket: asyncio.Transport | None = None
-        self._framer = Framer()
-        self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def local(self) -> tuple[str, int]:
-        """Return our address as it should be used."""
-        host, port = self._wires.local(self.remote[0], self.transport)
-        return host, port or self.port
-
-    def getSIPaddr(self) -> tuple[tuple[str, int], str]:  # noqa: N802  the library's name
-        """Return what stands for us in Via."""
-        host, port = self.local
-        return (bracketed(host), port), self.transport
-
-    def send_to(self, data: str | bytes, address: object) -> None:
-        """Send by the connection; what comes before it stands waits for it."""
-        del address
-        raw = _encoded(data)
-        if self.closed:
-            asyncio.get_running_loop().call_soon(self._wires.broken, self, "the connection is closed")
-        elif self._socket is None:
-            self._pending.append(raw)
-        elif self._socket.get_write_buffer_size() > _MOST_UNSENT:
-            self._socket.abort()
-        else:
-            self._socket.write(raw)
-
-    def connection_made(self, transport: Any) -> None:
-        """Take the connection."""
-        self._socket = transport
-        peer = transport.get_extra_info("peername") or ("", 0)
-        if self.closed:
-            transport.abort()
-            return
-        if not self._ours:
-            self.remote = peer[0], peer[1]
-            if not self._wires.joined(self):
-                self.closed = True
-                transport.abort()
-                return
-        for raw in self._pending:
-            transport.write(raw)
-        self._pending.clear()
-        self._wait(_PING if self._ours else _IDLE)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came."""
-        try:
-            frames = self._framer.feed(data)
-        except BadStream:
-            self._abort()
-            return
-        for _ in range(self._framer.pings):
-            self.send_to(b"\r\n", None)
-        self._framer.pings = 0
-        for frame in frames:
-            self._wires.receive(frame, self)
-        if not self._framer.waiting:
-            self._wait(_PING if self._ours else _IDLE)
-        elif frames or self._timer is None or self._timer.when() - asyncio.get_running_loop().time() > _MESSAGE:
-            self._wait(_MESSAGE)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
-        self._end("the connection ended" if exc is None else f"the connection broke: {_short(exc)}")
-
-    def failed(self, reason: str) -> None:
-        """Note that the connection was never made."""
-        self._end(reason)
-
-    def shut(self) -> None:
-        """Close it."""
-        if self._socket is not None:
-            self._socket.close()
-        self._end("closed")
-
-    def _end(self, reason: str) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self.closed:
-            self.closed = True
-            self._wires.left(self, reason)
-
-    def _abort(self) -> None:
-        if self._socket is not None:
-            self._socket.abort()
-
-    def _wait(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._waited)
-
-    def _waited(self) -> None:
-        if self._ours and not self._framer.waiting and self._socket is not None:
-            self._socket.write(b"\r\n\r\n")
-            self._wait(_PING)
-        else:
-            self._abort()
-
-
-def _encoded(data: str | bytes) -> bytes:
-    return data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
-
-
-def bracketed(host: str) -> str:
-    """Return a host as URIs and Via write it."""
-    return f"[{host}]" if ":" in host else host
 
 
 def is_private(host: str) -> bool:
@@ -423,9 +283,4 @@ def _words(fault: BaseException, target: Target) -> str:
         return f"the certificate of {where} was not accepted: {fault.verify_message}"
     if isinstance(fault, TimeoutError):
         return f"no connection to {where} within {_CONNECTING:.0f} s"
-    return f"no connection to {where}: {_short(fault)}"
-
-
-def _short(fault: BaseException) -> str:
-    text = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault) or type(fault).__name__
-    return "".join(one for one in text if " " <= one <= "~")[:120]
+    return f"no connection to {where}: {in_short(fault)}"

@@ -90,14 +90,15 @@ class Invitation:
 
     def cancel(self) -> None:
         """Give the call up: CANCEL, and BYE to a 200 that crosses it (RFC 3261 9.1)."""
-        if not self._finished and not self._given_up:
+        if self._transaction is not None and not self._finished and not self._given_up:
             self._given_up = True
             self._around.transactions.cancel(self._transaction)
 
     def leave(self) -> None:
         """Give a silent target up: repeat no more, cancel should it wake."""
         self.cancel()
-        self._around.transactions.hush(self._transaction)
+        if self._transaction is not None:
+            self._around.transactions.hush(self._transaction)
 
     def _attempt(self) -> None:
         invite = self._invite
