@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _MOST_UNSENT = 1 << 20
 _MESSAGE = 15.0  # seconds a message may take from its first byte to its last
-_IDLE = 3600.0  # seconds an accepted connection may say nothing
+_IDLE = 3600.0  # seconds an accepted connection of a trunk or device may say nothing
+_STRANGE = 60.0  # and one of somebody else
 _PING = 45.0  # between keep-alives of ours (RFC 5626 4.4.1 takes up to 120)
 
 
@@ -49,7 +50,7 @@ class Keeper(Protocol):
 
 
 class StreamFlow(asyncio.Protocol):
-    """A TCP or TLS connection, made by us (``remote`` given) or accepted."""
+    """A TCP or TLS connection, made by us (``remote`` given) or accepted; ``trusted``: of a trunk or a device."""
 
     reliable = True
 
@@ -59,6 +60,7 @@ class StreamFlow(asyncio.Protocol):
         self.remote = remote or ("", 0)
         self.port = 0
         self.target: Target | None = None
+        self.trusted = False
         self._keeper = keeper
         self._ours = remote is not None
         self._pending: list[bytes] = []
@@ -90,6 +92,10 @@ class StreamFlow(asyncio.Protocol):
         else:
             self._socket.write(raw)
 
+    @property
+    def _patience(self) -> float:
+        return _PING if self._ours else _IDLE if self.trusted else _STRANGE
+
     def connection_made(self, transport: Any) -> None:
         """Take the connection."""
         self._socket = transport
@@ -106,7 +112,7 @@ class StreamFlow(asyncio.Protocol):
         for raw in self._pending:
             transport.write(raw)
         self._pending.clear()
-        self._wait(_PING if self._ours else _IDLE)
+        self._wait(self._patience)
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
@@ -121,7 +127,7 @@ class StreamFlow(asyncio.Protocol):
         for frame in frames:
             self._keeper.receive(frame, self)
         if not self._framer.waiting:
-            self._wait(_PING if self._ours else _IDLE)
+            self._wait(self._patience)
         elif frames or self._timer is None or self._timer.when() - asyncio.get_running_loop().time() > _MESSAGE:
             self._wait(_MESSAGE)
 
@@ -161,6 +167,12 @@ class StreamFlow(asyncio.Protocol):
             self._wait(_PING)
         else:
             self._abort()
+
+
+def trust(flow: Flow) -> None:
+    """Note that somebody we know is at the other end, who may take their time."""
+    if isinstance(flow, StreamFlow):
+        flow.trusted = True
 
 
 def encoded(data: str | bytes) -> bytes:

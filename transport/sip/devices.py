@@ -14,7 +14,7 @@ import phonenumbers
 
 from transport.sip import numbers
 from transport.sip.calling import Attempt, Plan, Unreachable, contact_of
-from transport.sip.connections import Target
+from transport.sip.connections import Target, trust
 from transport.sip.digest import Challenger, Verdict
 from transport.sip.guard import Guard, Misdeed
 from transport.sip.keepalive import Keepalive
@@ -191,6 +191,7 @@ class Devices:
             self._challenge(asked, now)
             return None
         self._guard.succeeded(source)
+        trust(asked.flow)
         return self._admitted(asked, device)
 
     def _admitted(self, asked: Asked, device: Device) -> Device | None:

@@ -15,6 +15,7 @@ from transport.network import Incoming, Refused
 from transport.seam import LineTable, T38Mode
 from transport.sip import record, sdp
 from transport.sip.calling import RefusedLeg
+from transport.sip.connections import trust
 from transport.sip.devices import Devices
 from transport.sip.guard import Guard, Misdeed
 from transport.sip.leg import Premises, SipLeg
@@ -262,6 +263,7 @@ class SipNetwork:
                 self._from_device(asked, device)
             return
         self._guard.succeeded(source)
+        trust(asked.flow)
         if asked.method == "INVITE":
             self._from_trunk(asked, trunk)
         elif asked.method == "OPTIONS":

@@ -88,11 +88,10 @@ def parse_uri(text: str) -> Uri:
         if not number:
             raise BadAddress("a tel: address has no number")
         return Uri("tel", unquote(number), "")
-    rest = rest.split("?", 1)[0]
-    user, at, rest = rest.rpartition("@")
-    if not at and "@" in text:
-        raise BadAddress("an address has no host")
-    hostport, *params = rest.split(";")
+    user, at, host = rest.partition("@")  # a user part may hold ? and ;, but no @ (RFC 3261 25.1)
+    if not at:
+        user, host = "", rest
+    hostport, *params = host.split("?", 1)[0].split(";")
     user = user.split(":", 1)[0].split(";", 1)[0]
     return Uri(scheme, unquote(user, errors="replace"), *_host_port(hostport), params=tuple(_uri_params(params)))
 

@@ -29,6 +29,7 @@ _MOST_OF_A_SOURCE = 20
 _CONNECTING = 8.0
 _BUFFER = 1 << 20
 _LOCALS = 1000
+_HIGHEST_PORT = 65535
 PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
@@ -93,7 +94,7 @@ class Wires:
 
     def send_datagram(self, data: bytes, remote: tuple[str, int]) -> None:
         """Send one datagram; a network that refuses it is found out by timers."""
-        if self._udp is not None and not self._udp.is_closing():
+        if self._udp is not None and not self._udp.is_closing() and 0 < remote[1] <= _HIGHEST_PORT:
             self._udp.sendto(data, remote)
 
     def flow(self, target: Target) -> Flow:
@@ -194,7 +195,10 @@ class Wires:
         """Take an accepted connection; returns whether there is room for it."""
         source = flow.remote[0]
         if len(self._accepted) >= _MOST_CONNECTIONS:
-            return False
+            stranger = next((one for one in self._accepted.values() if not one.trusted), None)
+            if stranger is None:
+                return False
+            stranger.shut()  # the oldest of nobody we know makes room
         if sum(1 for _, remote in self._accepted if remote[0] == source) >= _MOST_OF_A_SOURCE:
             return False
         self._accepted[flow.transport, flow.remote] = flow

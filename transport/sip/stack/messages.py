@@ -37,6 +37,8 @@ _MOST_PARTS = 10
 _METHOD = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,32}", re.ASCII)
 _TOKEN_TEXT = re.compile(r"[^\s\"<>;,]{1,256}")
 _LARGEST_CSEQ = 2**31
+_HIGHEST_PORT = 65535
+_VERSION = "SIP/2.0"
 AGENT = "faxrelay"
 
 # sippy says what it thinks of a message on standard output; what matters of it comes as an exception.
@@ -218,7 +220,7 @@ def _check(message: Message) -> None:
     top = _via(message)
     if any(one.tag and not _TOKEN_TEXT.fullmatch(one.tag) for one in (sender, receiver)):
         raise BadMessage("a tag that is no token")
-    if message.sipver.upper() != "SIP/2.0" or top.sipver.replace(" ", "") != "SIP/2.0":
+    if message.sipver.upper() != _VERSION or top.sipver.replace(" ", "") != _VERSION:
         raise BadMessage("another version of SIP")
     if isinstance(message, Response):
         if not 100 <= message.scode <= 699:  # noqa: PLR2004  RFC 3261 7.2
@@ -230,7 +232,8 @@ def _check(message: Message) -> None:
 def _via(message: Message) -> Any:
     """Return the topmost Via, all of them readable."""
     top, *_ = [header.getBody() for header in message.getHFs("via")]
-    top.getTAddr()
+    if not 0 < top.getTAddr()[1] <= _HIGHEST_PORT or not 0 < (top.getAddr()[1] or 1) <= _HIGHEST_PORT:
+        raise BadMessage("a Via with a port that there is not")
     if any(not _TOKEN_TEXT.fullmatch(str(value)) for value in (top.getBranch() or "none", top.hostname)):
         raise BadMessage("a Via that cannot be used")
     return top
@@ -240,10 +243,12 @@ def _bad_request(message: Message) -> SipResponse | None:
     """Return a 400 for a request whose sender and transaction can be told."""
     if not isinstance(message, Request) or message.method in (None, "ACK"):
         return None
+    code, reason = (400, "Bad Request") if message.sipver.upper() == _VERSION else (505, "Version Not Supported")
+    message.sipver = _VERSION
     try:
-        message.getHFBody("via").getTAddr()
+        _via(message)
         message.getHFBody("cseq").getCSeq()
-        answer: SipResponse = message.genResponse(400, "Bad Request")
+        answer: SipResponse = message.genResponse(code, reason)
         str(answer)
     except Exception:  # noqa: BLE001  then there is nobody to tell
         return None
