@@ -235,10 +235,11 @@ class SipNetwork:
             leg.note(text, outgoing=outgoing)
         self._captures.add(call_id, time.time(), text, flow, outgoing=outgoing)
 
-    def _junk(self, reason: str, flow: Flow) -> None:
-        """Count what could not be read; one line a minute at most says so."""
+    def _junk(self, reason: str, flow: Flow) -> bool:
+        """Count what could not be read; one line a minute at most says so. Returns whether a trunk sent it."""
         now = self._clock()
-        if self._trunk_at(flow.remote[0]) is None:
+        known = self._trunk_at(flow.remote[0]) is not None
+        if not known:
             self._guard.failed(flow.remote[0], Misdeed.UNREADABLE, now)
         count, said = self._unreadable
         if now - said >= _SAY_EVERY or not count:
@@ -247,6 +248,7 @@ class SipNetwork:
             self._unreadable = (1, now)
         else:
             self._unreadable = (count + 1, said)
+        return known
 
     # requests out of any dialog
 

@@ -62,7 +62,7 @@ class Station:
         hop: Callable[[Uri | None, Flow], Flow],
         requested: Callable[[Asked], None],
         tap: Callable[[bool, str, Flow], None],
-        unreadable: Callable[[str, Flow], None],
+        unreadable: Callable[[str, Flow], bool],
     ) -> None:
         """``later``: run a callback after seconds, returns what cancels it. ``requested``: a request of no dialog."""
         self._requested = requested

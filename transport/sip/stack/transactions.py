@@ -64,7 +64,7 @@ class Transactions(SipTransactionManager):  # type: ignore[misc]  # sippy has no
     ``schedule``: runs a callback after seconds, returns what cancels it. ``requested(request, transaction)``: a new
     request came; answer by :meth:`reply`. ``acknowledge(response, flow)``: a 2xx to an INVITE that no
     transaction waits for. ``tap(outgoing, text, flow)``: sees every message. ``unreadable(reason, flow)``: told
-    of what could not be read.
+    of what could not be read, returns whether its sender is somebody we know.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Transactions(SipTransactionManager):  # type: ignore[misc]  # sippy has no
         requested: Callable[[Request, Any], None],
         acknowledge: Callable[[Response, Flow], None],
         tap: Callable[[bool, str, Flow], None],
-        unreadable: Callable[[str, Flow], None],
+        unreadable: Callable[[str, Flow], bool],
     ) -> None:
         # not super().__init__: it opens sockets
         self.schedule = schedule
@@ -122,7 +122,7 @@ class Transactions(SipTransactionManager):  # type: ignore[misc]  # sippy has no
         """Take one message: a datagram, or a frame of a stream."""
         if len(data) < _SHORTEST:
             return
-        checksum = hashlib.blake2b(data, digest_size=16).digest()
+        checksum = hashlib.blake2b(data, key=repr(flow.remote).encode()[:64], digest_size=16).digest()
         known = self.l1rcache.get(checksum) or self.l2rcache.get(checksum)
         if known is not None:
             if known.data is not None:
@@ -132,9 +132,11 @@ class Transactions(SipTransactionManager):  # type: ignore[misc]  # sippy has no
             message = messages.read(data)
         except BadMessage as fault:
             self.l1rcache[checksum] = SipTMRetransmitO()
+            known = self.unreadable(str(fault), flow)
             if fault.answer is not None:
+                if not known:
+                    fault.answer.setSCode(400, "Bad Request")  # strangers are told the same whatever they send
                 self.transmitData(flow, fault.answer.localStr(flow.getSIPaddr()), flow.remote, checksum)
-            self.unreadable(str(fault), flow)
             return
         self.tap(False, data.decode("utf-8", "replace"), flow)  # noqa: FBT003  the tap's one question
         self._turn(lambda: self._take(message, checksum, flow))
