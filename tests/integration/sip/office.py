@@ -166,7 +166,7 @@ async def sip_office(
     journals, state = folder / "journals", folder / "state"
     for made in (journals, state):
         made.mkdir(parents=True, exist_ok=True)
-    ports, media_ports = Ports(), Ports(33000, 60000, _MEDIA)
+    ports, media_ports = Ports(), Ports(14000, 20000, _MEDIA)  # below what the kernel gives to others
     first = media_ports.block()
     port = ports.block()
     wanted = {
