@@ -214,7 +214,7 @@ class Service:
         self._run(watch_lost(house.store, conclusion, self._lease.owner, house.clock))
         await arrivals.recover()
         await line.publish(house.policy.line_table())
-        await reroute(house.store, house.policy)
+        await reroute(house.store, house.policy, house.ids, house.clock)
         house.policy.on_change.append(lambda: self._lines_changed(line))
         self._checks += [Check("line", line.trouble), checking.trunks(line, house.policy)]
         self._run(arrivals.run())
@@ -223,7 +223,8 @@ class Service:
     async def _lines_changed(self, line: Line) -> None:
         """Tell the line what the policy says now, and send the faxes that wait by its trunks."""
         await line.publish(self._house.policy.line_table())
-        await reroute(self._house.store, self._house.policy)
+        house = self._house
+        await reroute(house.store, house.policy, house.ids, house.clock)
 
     async def _start_web(self) -> tuple[str, int]:
         house, settings = self._house, self._settings

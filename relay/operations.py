@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from converters import HEAD, Refused, detect
 from policies import Feature, RefusalKind, check_recipient
-from relay.errors import Refusal
+from relay.errors import NotFound, Refusal
 from relay.fax import Inbound, Outbound, terminal
 from relay.policy import submission_settings
 from relay.store import faxes, traces
@@ -126,7 +126,9 @@ class Operations:
         sending = self._sending_number(number)
         known = self._recipient(to, sending)
         blob = self._blobs.put(_TEST_PAGE.encode("ascii"))
-        once = {"trunks": [name], "retries": {"retries": 0}}
+        once = {"trunks": [name], "pinned": True, "retries": {"retries": 0}}
+        if not self._policy.has_trunk(name):
+            raise NotFound(f"there is no trunk {name}; `faxrelay trunk status` shows those there are")
         asked = Submission(
             source="command",
             sender=None,

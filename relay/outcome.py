@@ -153,7 +153,7 @@ def of_evidence(evidence: Evidence, call: str, *, simulated: bool) -> CallResult
         return evidence.result
     return CallResult(
         call=call,
-        cause=Cause.LOCAL,
+        cause=Cause.CONFIRMED if evidence.whole else Cause.LOCAL,
         pages_confirmed=evidence.pages_confirmed,
         last_page_offered=evidence.last_page_offered,
         simulated=simulated,

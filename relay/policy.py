@@ -19,7 +19,9 @@ from policies import Feature, Policy, PolicyErrors, load
 from relay import accounts
 from relay.store.routes import NOWHERE
 from relay.submission import Recipient
+from transport.accounts import DEVICE
 from transport.seam import LineTable
+from transport.simulated.network import TRUNK as SIMULATED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,7 +63,10 @@ class PolicyHolder:
         self.current, self.errors = policy, None
         log.info("policy read", folder=str(self.folder), numbers=len(policy.numbers))
         for changed in self.on_change:
-            await changed()
+            try:
+                await changed()
+            except Exception:  # the policy is in force; one part that does not follow must not end the service
+                log.exception("a part of the service did not take the new policy")
 
     def answered_numbers(self) -> frozenset[str]:
         """Return the numbers whose calls are answered as faxes."""
@@ -88,6 +93,13 @@ class PolicyHolder:
         if not self._real_lines:
             return []
         return list(self.current.route(number, dialled).trunks) or [NOWHERE]
+
+    def has_trunk(self, name: str) -> bool:
+        """Return whether a trunk, or a device that takes faxes (``device:NAME``), is in the policy."""
+        if not self._real_lines:
+            return name == SIMULATED
+        device = self.current.devices.get(name.removeprefix(DEVICE)) if name.startswith(DEVICE) else None
+        return device.allow_inbound if device is not None else name in self.current.trunks
 
     def recipient(self, number: str, dialled: str, written: str, verdict: Verdict) -> Recipient:
         """Return a recipient of a submission of ``number``: its settings, its trunks, and why it is refused if it is.

@@ -13,6 +13,8 @@ import itertools
 import logging
 import re
 import socket
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from transport import journal
@@ -54,7 +56,7 @@ _START = 20.0  # seconds until the line must be up
 _END = 10.0  # and until it must have hung up and ended
 _WRITERS_END = 30.0  # and until the last writer of a journal must have died
 _BATCH = 4000  # numbers of one message
-_ACCOUNTS = 100  # trunks or devices of one message
+_ACCOUNTS = 30  # trunks or devices of one message
 _ANSWER = 60.0  # and until it must have answered a question
 _NO_TABLE = LineTable()
 
@@ -83,7 +85,7 @@ class ProcessLine:
         self._broken = ""
         self._keeper: asyncio.Task[None] | None = None
         self._sending: dict[str, tuple[asyncio.Future[CallResult], Callable[[CallEvent], None]]] = {}
-        self._arriving: set[str] = set()
+        self._arriving: dict[str, str] = {}  # call -> trunk
         self._unforgotten: set[str] = set()
         self._arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
         self._numbers = itertools.count(1)
@@ -96,10 +98,12 @@ class ProcessLine:
 
     @property
     def channels(self) -> Mapping[str, int]:
-        """How many calls each trunk and each device carries at once."""
+        """How many calls each trunk and each device can carry for us: those that came in take their place meanwhile."""
+        taken = Counter(self._arriving.values())
         trunks = {trunk.name: trunk.channels for trunk in self._table.trunks}
         devices = {f"{DEVICE}{device.name}": device.channels for device in self._table.devices if device.inbound}
-        return {**self._channels, **trunks, **devices}
+        whole = {**self._channels, **trunks, **devices}
+        return {name: max(count - taken[name], 0) for name, count in whole.items()}
 
     async def trouble(self) -> str | None:
         """Return what keeps the line from carrying calls, in words; ``None`` when it is up."""
@@ -258,9 +262,17 @@ class ProcessLine:
         for numbers in _cut(sorted(table.numbers), _BATCH):
             limits = {number: limit for number in numbers if (limit := table.inbound_channels.get(number)) is not None}
             pieces.append({"numbers": numbers, "inbound_channels": limits})
-        pieces += [{"trunks": [encode(account) for account in piece]} for piece in _cut(table.trunks, _ACCOUNTS)]
+        plain = [replace(account, numbers=()) for account in table.trunks]
+        pieces += [{"trunks": [encode(account) for account in piece]} for piece in _cut(plain, _ACCOUNTS)]
+        pieces += [
+            {"trunk_numbers": {account.name: some}}
+            for account in table.trunks
+            for some in _cut(account.numbers, _BATCH)
+        ]
         pieces += [{"devices": [encode(account) for account in piece]} for piece in _cut(table.devices, _ACCOUNTS)]
-        nothing: dict[str, Any] = {"numbers": [], "inbound_channels": {}, "trunks": [], "devices": []}
+        nothing: dict[str, Any] = {
+            "numbers": [], "inbound_channels": {}, "trunks": [], "trunk_numbers": {}, "devices": [],
+        }  # fmt: skip
         for at, piece in enumerate(pieces or [{}]):
             place = {"first": at == 0, "last": at >= len(pieces) - 1}
             link.post({"do": "publish", **nothing, **piece, **place})
@@ -298,10 +310,10 @@ class ProcessLine:
 
     def _arrived(self, arrival: Arrival) -> None:
         if isinstance(arrival, Arriving):
-            self._arriving.add(arrival.call)
+            self._arriving[arrival.call] = arrival.trunk
             self._unforgotten.add(arrival.call)
         elif isinstance(arrival, Arrived):
-            self._arriving.discard(arrival.call)
+            self._arriving.pop(arrival.call, None)
         self._arrivals.put_nowait(arrival)
 
     def _lost(self, call: str) -> None:

@@ -38,6 +38,7 @@ MAX_PAYLOAD = 16 * 1024 * 1024
 #: Notes that one process writes of one call, and characters of a note.
 MAX_NOTES = 600
 MAX_NOTE = 200
+_FIRST = 4096  # bytes in which the first record ends
 _POLL = 0.02  # seconds between two tries for the lock
 
 
@@ -136,9 +137,15 @@ class Journal:
         self.append(Kind.ENDED, encode(result))
 
     def _write(self, record: bytes) -> None:
-        whole = memoryview(record)
-        while whole:
-            whole = whole[os.write(self._descriptor, whole) :]
+        """Write a record whole or, on a full disk, not at all: a torn one makes those behind it unreadable."""
+        before, left = os.fstat(self._descriptor).st_size, memoryview(record)
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError:
+            if os.fstat(self._descriptor).st_size == before + len(record) - len(left):  # nobody wrote meanwhile
+                os.ftruncate(self._descriptor, before)
+            raise
 
     def close(self) -> None:
         """Give the descriptor back; the lock goes with the last one."""
@@ -167,7 +174,7 @@ def records(data: bytes) -> Iterator[Record]:
 
 def evidence(data: bytes) -> Evidence:
     """Return what a journal's bytes prove. Never raises: what cannot be read may have happened."""
-    offered, confirmed = False, 0
+    offered, confirmed, whole = False, 0, False
     result: CallResult | None = None
     pages: list[ReceivedPage] = []
     trace: list[TraceEntry] = []
@@ -183,6 +190,7 @@ def evidence(data: bytes) -> Evidence:
                     offered = True
                 case Kind.PAGE_CONFIRMED:
                     confirmed += 1
+                    whole = bool(record.fields.pop("last", False))
                     if record.payload:
                         pages.append(_page(record))
                 case Kind.ENDED:
@@ -205,6 +213,7 @@ def evidence(data: bytes) -> Evidence:
         result=result,
         pages=tuple(pages),
         trace=tuple(trace),
+        whole=whole,
     )
 
 
@@ -219,7 +228,8 @@ def read(path: Path) -> Evidence:
 def opened(path: Path) -> dict[str, Any] | None:
     """Return the fields of the first record, ``None`` where there is none to read."""
     try:
-        return next(records(path.read_bytes())).fields
+        with path.open("rb") as file:
+            return next(records(file.read(_FIRST))).fields
     except (OSError, Damaged, StopIteration):
         return None
 

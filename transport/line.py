@@ -4,8 +4,8 @@ It never asks main for anything: main publishes the table of numbers, trunks and
 When main's link ends, every call is hung up and the process ends; the journals tell the next main what had come of
 them. Messages, main to line::
 
-    {"do": "publish", "numbers": [...], "inbound_channels": {...}, "trunks": [...], "devices": [...], "first": bool,
-     "last": bool}
+    {"do": "publish", "numbers": [...], "inbound_channels": {...}, "trunks": [...], "trunk_numbers": {...},
+     "devices": [...], "first": bool, "last": bool}
     {"do": "call", "request": {...}}            {"do": "cancel", "call": ...}
     {"do": "ask", "number": ..., "question": ..., "name": ...}
 
@@ -28,6 +28,7 @@ import contextlib
 import traceback
 import uuid
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from transport import calls
@@ -155,13 +156,15 @@ class LineProcess:
         capacity = self._premises.network.trunks().get(trunk, 0)
         if not (incoming.device or self._ours(number, trunk)):
             incoming.leg.refuse(*_UNKNOWN)
-        elif (
-            self._inbound[number] >= self._table.inbound_channels.get(number, capacity) or self._busy[trunk] >= capacity
-        ):
+        elif self._busy[trunk] >= capacity or (not incoming.device and self._full(number)):
             incoming.leg.refuse(*_BUSY)
         else:
             call = f"{INBOUND}{uuid.uuid4().hex}"
             self._start(call, lambda cancelled: self._receive(incoming, call, cancelled))
+
+    def _full(self, number: str) -> bool:
+        limit = self._table.inbound_channels.get(number)
+        return limit is not None and self._inbound[number] >= limit
 
     def _ours(self, number: str, trunk: str) -> bool:
         """Return whether calls to a number are answered that come by a trunk."""
@@ -176,7 +179,7 @@ class LineProcess:
                 self._main.post({"say": "arrival", **encode_event(happened)})
 
         trunk, caller = incoming.trunk, incoming.caller
-        alone = not incoming.device and self._proven.alone(trunk, caller, inbound=True)
+        alone = self._proven.alone(trunk, caller, inbound=not incoming.device)
         self._inbound[incoming.number] += 1
         try:
             with self._channel(trunk):
@@ -200,10 +203,15 @@ class LineProcess:
 
 
 def _table(messages: list[dict[str, Any]]) -> LineTable:
-    """Return the table that came in pieces."""
+    """Return the table that came in pieces; the numbers of a trunk come behind it, for they can be many."""
+    accounts = [decode(TrunkAccount, account) for message in messages for account in message["trunks"]]
+    numbers: dict[str, list[str]] = {}
+    for message in messages:
+        for trunk, some in message["trunk_numbers"].items():
+            numbers.setdefault(trunk, []).extend(some)
     return LineTable(
         numbers=frozenset(number for message in messages for number in message["numbers"]),
         inbound_channels={key: value for message in messages for key, value in message["inbound_channels"].items()},
-        trunks=tuple(decode(TrunkAccount, account) for message in messages for account in message["trunks"]),
+        trunks=tuple(replace(account, numbers=tuple(numbers.get(account.name, ()))) for account in accounts),
         devices=tuple(decode(DeviceAccount, account) for message in messages for account in message["devices"]),
     )

@@ -196,7 +196,8 @@ class Evidence:
     """What a call's journal proves, read after the call or after the death of its worker.
 
     ``complete``: the worker wrote its end, so that ``result`` is its own word. ``readable`` is false for a journal
-    that cannot be trusted; ``last_page_offered`` is then true, since nobody can say that it was not.
+    that cannot be trusted; ``last_page_offered`` is then true, since nobody can say that it was not. ``whole``: the
+    last page of an inbound fax was confirmed, whatever came after.
     """
 
     readable: bool
@@ -206,6 +207,7 @@ class Evidence:
     result: CallResult | None
     pages: tuple[ReceivedPage, ...] = ()
     trace: tuple[TraceEntry, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

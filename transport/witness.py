@@ -186,7 +186,7 @@ class ReceivingWitness(Witness):
         if page.height > MAX_ROWS or len(page.strip) > MAX_STRIP:
             raise TooLong(f"page {page.page} has {page.height} rows, {len(page.strip)} bytes")
         self.last_page = self._command in LAST_PAGE
-        self.confirm(page_fields(page), page.strip)
+        self.confirm({**page_fields(page), "last": self.last_page}, page.strip)
 
     def check(self) -> None:
         """Look at the page that is coming in; raises :class:`TooLong`."""

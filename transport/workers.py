@@ -38,9 +38,9 @@ _CALLS, _SECONDS = 64, 1800.0
 #: The wall clock does not end these: :mod:`.crew` kills a worker that hangs, and each call has its own deadline.
 _FOR_EVER = 366 * 86400.0
 #: What a group's worker may use; its life is bounded by the two above.
-_GROUP = Allowance(address_space=1024 * MIB, cpu=3600, open_files=128, wall=_FOR_EVER)
-#: And what an unproven caller's; a spare one waits for its call.
-_SOLO = replace(_GROUP, open_files=48, wall=_FOR_EVER)
+_GROUP = Allowance(address_space=1024 * MIB, cpu=3600, wall=_FOR_EVER)
+#: Descriptors: two sockets, journal, the file of the pages; those of a call that is about to begin.
+_FILES, _FILES_A_CALL = 32, 10
 _SPARES = 2
 
 
@@ -245,10 +245,10 @@ class Workers:
 
     async def _start_alone(self) -> Crew:
         if self._solo is None:
-            return await self._start(self._launcher, _SOLO, seats=1, calls=1)
+            return await self._start(self._launcher, _GROUP, seats=1, calls=1)
         sandbox = self._solo()
         try:
-            return await self._start(sandbox, _SOLO, seats=1, calls=1, dismiss=sandbox.close)
+            return await self._start(sandbox, _GROUP, seats=1, calls=1, dismiss=sandbox.close)
         except BaseException:
             await asyncio.shield(sandbox.close())
             raise
@@ -277,6 +277,7 @@ class Workers:
         seconds: float = _FOR_EVER,
         dismiss: Callable[[], Awaitable[None]] | None = None,
     ) -> Crew:
+        allowance = replace(allowance, open_files=_FILES + _FILES_A_CALL * seats)
         child = await launcher.spawn(GROUP_ENTRY, (), allowance)
         return Crew(child, seats=seats, calls=calls, seconds=seconds, dismiss=dismiss)
 
@@ -311,6 +312,6 @@ def _proved(journal: Journal, reason: str) -> Outcome:
         confirmed=evidence.pages_confirmed,
         contact=True,
         trained=True,
-        last_page=evidence.last_page_offered,
+        last_page=evidence.last_page_offered or evidence.whole,
         reason=reason[:200],
     )

@@ -195,11 +195,10 @@ class Arrivals:
                 _, spoilt = await self._assembled(_strips(evidence), tiff)
                 pages = None if spoilt else await asyncio.to_thread(self._blobs.adopt, tiff)
         asked = devices.sent_by(self._policy, arriving, result, pages)
-        if asked is not None:
-            made = await self._store.write(submit, self._ids, asked, self._clock())
-            log.info("fax of a device", device=arriving.device, faxes=made.faxes, cause=result.cause.value)
-        else:
-            log.warning("fax of a device that the policy has no more", device=arriving.device)
+        if asked is None:
+            raise Unfinished(f"neither the device {arriving.device} nor its number is in the policy")
+        made = await self._store.write(submit, self._ids, asked, self._clock())
+        log.info("fax of a device", device=arriving.device, faxes=made.faxes, cause=result.cause.value)
         self._line.forget(arriving.call)
 
     async def _keep(self, evidence: Evidence, row: sa.Row[Any]) -> tuple[dict[str, Any] | None, list[int]]:

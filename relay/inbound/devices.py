@@ -26,10 +26,10 @@ _TIFF = "image/tiff"
 
 
 def sent_by(policy: PolicyHolder, arriving: Arriving, result: CallResult, pages: Blob | None) -> Submission | None:
-    """Return what a device's call asks for; ``pages``: its TIFF. ``None``: the device is not in the policy any more."""
+    """Return what a device's call asks for; ``pages``: its TIFF. ``None``: the policy has it no more."""
     device = policy.current.devices.get(arriving.device)
-    number = policy.current.numbers.get(device.number) if device else None
-    if device is None or number is None:
+    number = policy.current.numbers.get(device.number if device else arriving.caller)
+    if number is None:
         return None
     files = (File("fax.tif", _TIFF, pages.size, pages.name),) if pages is not None else ()
     return Submission(
@@ -37,12 +37,12 @@ def sent_by(policy: PolicyHolder, arriving: Arriving, result: CallResult, pages:
         sender=number.deliver_to[0] if number.deliver_to else None,
         proof="device",
         number=number.number,
-        subject=f"Fax from {device.name}",
+        subject=f"Fax from {arriving.device}",
         files=files,
         recipients=(_recipient(policy, number.number, arriving, result, complete=pages is not None),),
         answerable=bool(number.deliver_to),
         settings=submission_settings(number.settings, number, "en")
-        | ({"receipt_device": device.name} if device.receipts_to_device else {}),
+        | ({"receipt_device": device.name} if device is not None and device.receipts_to_device else {}),
         once=arriving.call,
     )
 
@@ -69,7 +69,9 @@ def passed_on(settings: dict[str, Any], number: str, pages: File, fax_id: int) -
     if not devices:
         return None
     recipients = tuple(
-        Recipient(number, name, {"trunks": [f"{DEVICE}{name}"], "passes_on": fax_id, "resolution": "fine"})
+        Recipient(
+            number, name, {"trunks": [f"{DEVICE}{name}"], "pinned": True, "passes_on": fax_id, "resolution": "fine"}
+        )
         for name in devices
     )
     return Submission(

@@ -82,7 +82,7 @@ class DeviceLane:
             number=number,
             subject=f"Receipt of fax {record.fax.id}",
             files=(File("receipt.pdf", "application/pdf", blob.size, blob.name),),
-            recipients=(Recipient(number, device, {"trunks": [f"{DEVICE}{device}"]}),),
+            recipients=(Recipient(number, device, {"trunks": [f"{DEVICE}{device}"], "pinned": True}),),
             answerable=False,
             once=f"receipt {claim.id}",
         )

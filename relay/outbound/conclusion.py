@@ -55,7 +55,8 @@ class Conclusion:
         now = self._clock()
         row = faxes.get(connection, fax_id, lock=True)
         made = connection.execute(sa.select(attempt).where(attempt.c.id == attempt_id)).one()
-        left = [trunk for trunk in row.route.split(",") if trunk and trunk != made.trunk]
+        known = row.settings.get("trunks", [])  # the policy may have changed during the call
+        left = [trunk for trunk in row.route.split(",") if trunk != made.trunk and trunk in known]
         decision = self._decide(connection, row, result, left)
         faxes.move(
             connection, self._ids, fax_id, decision.after, at=now, reason=decision.reason, fence=fence,

@@ -26,16 +26,23 @@ class Lesson:
 
 
 def recall(connection: sa.Connection, peer: str, settings: Mapping[str, Any], now: float) -> Lesson:
-    """Return what is known of a destination and fresh enough by the fax's ``settings``."""
-    life = settings.get("retries", {}).get("remember", LIFE)
-    here = sa.and_(destination.c.peer == peer, destination.c.learnt_at > now - life)
-    row = connection.execute(sa.select(destination).where(here)).first()
-    return Lesson(row.rung, row.resolution) if row is not None else Lesson()
+    """Return what is known of a destination; each part of it grows old by itself, by the fax's ``settings``."""
+    since = now - settings.get("retries", {}).get("remember", LIFE)
+    row = connection.execute(sa.select(destination).where(destination.c.peer == peer)).first()
+    if row is None:
+        return Lesson()
+    return Lesson(
+        row.rung if (row.rung_at or 0.0) > since else None,
+        row.resolution if (row.resolution_at or 0.0) > since else None,
+    )
 
 
 def learn(connection: sa.Connection, peer: str, lesson: Lesson, now: float) -> None:
     """Keep a lesson; a part of it that is ``None`` leaves what was known."""
-    values = {name: value for name in ("rung", "resolution") if (value := getattr(lesson, name)) is not None}
+    values: dict[str, Any] = {}
+    for name in ("rung", "resolution"):
+        if (value := getattr(lesson, name)) is not None:
+            values |= {name: value, f"{name}_at": now}
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    row = dialect.insert(destination).values(peer=peer, learnt_at=now, **values)
-    connection.execute(row.on_conflict_do_update(index_elements=["peer"], set_={"learnt_at": now, **values}))
+    row = dialect.insert(destination).values(peer=peer, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=["peer"], set_=values))

@@ -156,8 +156,9 @@ destination = sa.Table(
     metadata,
     sa.Column("peer", sa.String(16), primary_key=True, doc="E.164"),
     sa.Column("rung", sa.String(32), doc="the ladder's rung that worked last"),
+    sa.Column("rung_at", _Time),
     sa.Column("resolution", sa.String(16), doc="the finest that its machine takes, where that is not every one"),
-    sa.Column("learnt_at", _Time, nullable=False),
+    sa.Column("resolution_at", _Time),
 )
 
 trunk_route = sa.Table(

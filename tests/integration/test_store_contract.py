@@ -370,4 +370,6 @@ def test_a_lesson_is_kept_and_grows_old(store: Store) -> None:
     assert store.read_now(destinations.recall, to, {}, NOW + 2) == destinations.Lesson("g711", "standard")
     short = {"retries": {"remember": 10.0}}
     assert store.read_now(destinations.recall, to, short, NOW + 20) == destinations.Lesson()
+    store.write_now(destinations.learn, to, destinations.Lesson(rung="g711"), NOW + 15)
+    assert store.read_now(destinations.recall, to, short, NOW + 20) == destinations.Lesson("g711")
     assert store.read_now(destinations.recall, "+1", {}, NOW) == destinations.Lesson()

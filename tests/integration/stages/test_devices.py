@@ -14,12 +14,14 @@ import sqlalchemy as sa
 from converters import Converter
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
+from relay.outbound.rerouting import reroute
 from relay.outbox import deliveries
 from relay.outbox.routing import Router
 from relay.policy import PolicyHolder
 from relay.store import faxes, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
+from relay.store.routes import NOWHERE
 from relay.store.tables import fax, submission
 from relay.testing import PlainConverter, ScriptedLine
 from transport.seam import Arrived, Arriving, CallResult, Cause, Evidence, ReceivedPage
@@ -54,11 +56,11 @@ class Lobby:
         self.store = Store(f"sqlite:///{folder / 'faxrelay.db'}")
         schema.upgrade(self.store.engine)
         self.line, self.ids, self.clock = ScriptedLine(), IdSource(), Clock()
-        policy = PolicyHolder(folder / "policies", real_lines=True)
+        self.policy = PolicyHolder(folder / "policies", real_lines=True)
         converter = cast("Converter", PlainConverter())
         blobs = LocalBlobs(folder / "blobs")
         self.arrivals = Arrivals(
-            self.store, blobs, converter, self.line, policy, self.ids, self.clock, owner="node", pause=0.01
+            self.store, blobs, converter, self.line, self.policy, self.ids, self.clock, owner="node", pause=0.01
         )
 
     async def call(self, arriving: Arriving, cause: Cause = Cause.CONFIRMED, pages: int = 2) -> None:
@@ -166,3 +168,48 @@ async def test_a_fax_for_the_machine_alone_is_delivered_when_it_is_printed(lobby
     row = lobby.store.read_now(faxes.get, received.id)
     assert row.state == then
     assert "lobby" in row.reason
+
+
+async def test_a_call_whose_line_died_behind_the_last_page_is_sent_on(lobby: Lobby) -> None:
+    """Lost otherwise: the machine printed 'OK', and nothing was ever sent."""
+    arriving = dials(CUSTOMER)
+    received = (ReceivedPage(1, 1728, 2292, 204, 196, b"page"),)
+    lobby.line.left = [arriving]
+    lobby.line.proofs[arriving.call] = Evidence(
+        readable=True, complete=False, last_page_offered=False, pages_confirmed=1, result=None, pages=received,
+        whole=True,
+    )  # fmt: skip
+    await lobby.arrivals.recover()
+    (made,) = lobby.faxes()
+    assert made.state == "accepted"
+
+
+async def test_a_machine_that_left_the_policy_fails_what_was_for_it(lobby: Lobby) -> None:
+    """Lost otherwise: a received fax stays 'received' for ever, since nothing will ever print it."""
+    await lobby.call(Arriving("in-2", "carrier", OURS, CUSTOMER))
+    file = lobby.policy.folder / "p.yaml"
+    file.write_text(
+        POLICY.replace("    deliver_to_devices: [lobby]\n", "").replace("  - name: lobby", "  - name: cellar")
+    )
+    await lobby.policy.reload()
+    assert lobby.policy.errors is None
+    assert await reroute(lobby.store, lobby.policy, lobby.ids, lobby.clock) == 1
+    received, onward = lobby.faxes()
+    assert (onward.state, onward.reason) == ("failed", "the policy has no device lobby any more")
+    await Router(lobby.store, lobby.ids, lobby.clock, []).step()
+    assert lobby.store.read_now(faxes.get, received.id).state == "undeliverable"
+
+
+async def test_a_fax_that_waits_goes_by_the_trunks_of_the_new_policy(lobby: Lobby) -> None:
+    """Lost otherwise: after a change of carrier the queue waits for a trunk that is gone."""
+    await lobby.call(dials(CUSTOMER))
+    file = lobby.policy.folder / "p.yaml"
+    file.write_text(POLICY.replace("name: carrier", "name: other"))
+    await lobby.policy.reload()
+    await reroute(lobby.store, lobby.policy, lobby.ids, lobby.clock)
+    (made,) = lobby.faxes()
+    assert (made.route, made.settings["trunks"]) == ("other", ["other"])
+    file.write_text(POLICY.replace("host: sip.carrier.example", "host: sip.carrier.example\n    prefixes: ['+44']"))
+    await lobby.policy.reload()
+    await reroute(lobby.store, lobby.policy, lobby.ids, lobby.clock)
+    assert lobby.faxes()[0].route == NOWHERE

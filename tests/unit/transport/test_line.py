@@ -329,7 +329,8 @@ async def test_a_number_is_answered_only_on_the_trunks_that_bring_its_calls(line
     numbers = ("+97231234567", "+97237654321")
     account = TrunkAccount("t", "sip.carrier.example", numbers=numbers[:1])
     line.main.post(
-        {"do": "publish", "numbers": list(numbers), "inbound_channels": {}, "trunks": [encode(account)], "devices": [],
+        {"do": "publish", "numbers": list(numbers), "inbound_channels": {}, "devices": [],
+         "trunks": [encode(replace(account, numbers=()))], "trunk_numbers": {"t": [numbers[0]]},
          "first": True, "last": True},
     )  # fmt: skip
     refused: list[int] = []
@@ -345,3 +346,28 @@ async def test_a_number_is_answered_only_on_the_trunks_that_bring_its_calls(line
     for number, expected in zip(numbers, ([], [404]), strict=True):
         line.process._incoming(Incoming(Ringing(), number, "+1", "t"))
         assert refused == expected
+
+
+def test_a_record_that_the_disk_had_no_room_for_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: half a record on a full disk makes the pages behind it unreadable for ever."""
+    kept = Journal.create(tmp_path / "1.journal", {})
+    write = os.write
+
+    def full(descriptor: int, data: memoryview) -> int:
+        """Write ten bytes, then find no room."""
+        monkeypatch.setattr(os, "write", none)
+        return write(descriptor, data[:10])
+
+    def none(_descriptor: int, _data: memoryview) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        kept.append(Kind.PAGE_CONFIRMED, {"page": 1})
+    monkeypatch.setattr(os, "write", write)
+    kept.append(Kind.LAST_PAGE_OFFERED)
+    kept.close()
+    found = journal.read(tmp_path / "1.journal")
+    assert (found.readable, found.pages_confirmed, found.last_page_offered) == (True, 0, True)

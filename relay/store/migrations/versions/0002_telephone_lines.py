@@ -14,8 +14,9 @@ def upgrade() -> None:
         "destination",
         sa.Column("peer", sa.String(length=16), nullable=False),
         sa.Column("rung", sa.String(length=32), nullable=True),
+        sa.Column("rung_at", sa.Double(), nullable=True),
         sa.Column("resolution", sa.String(length=16), nullable=True),
-        sa.Column("learnt_at", sa.Double(), nullable=False),
+        sa.Column("resolution_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("peer", name=op.f("pk_destination")),
     )
     op.create_table(
