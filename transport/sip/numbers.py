@@ -49,6 +49,8 @@ def _national(number: str, region: str) -> str:
         form = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
         if parsed.country_code == 1:  # the national form of North America leaves the trunk prefix out; carriers take 10
             form = phonenumbers.national_significant_number(parsed)
+    if form.startswith("+"):  # a country of several exit codes: the one that ITU-T E.123 recommends
+        form = "00" + form
     return re.sub(r"[^0-9]", "", form)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transport.sip.stack.messages import Flow
 
 _SECRET = re.compile(
-    r"^((?:proxy-)?authorization|authentication-info)([ \t]*:[ \t]*\w*).*(?:\r?\n[ \t].*)*",
+    r"^((?:proxy-)?authorization|authentication-info)([ \t]*:[ \t]*\w*)[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*",
     re.IGNORECASE | re.MULTILINE,
 )
 _CALL_ID = re.compile(r"^(?:call-id|i)[ \t]*:[ \t]*(\S{1,256})", re.IGNORECASE | re.MULTILINE)
