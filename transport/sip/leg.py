@@ -21,7 +21,7 @@ from transport.sip.calling import Attempt, Plan, Unreachable, contact_of
 from transport.sip.ports import MediaPorts, NoPort
 from transport.sip.session import Session
 from transport.sip.stack.dialogs import Dialog, Reply
-from transport.sip.uri import BadAddress, parse_address
+from transport.sip.uri import BadAddress, parse_address, parse_uri
 
 if TYPE_CHECKING:
     import random
@@ -91,6 +91,7 @@ class SipLeg:
         self._timer: Callable[[], None] = lambda: None
         self._offers = 0
         self._redirects = 0
+        self._dialled = ""
         self._alerted = False
         self._offered_by_us = False
         self._ids: list[str] = []
@@ -211,6 +212,7 @@ class SipLeg:
             self._refuse_here(Refused(None, f"no way to {attempt.where}: {fault.strerror}"))
             return
         premises = self._premises
+        self._dialled = parse_uri(attempt.uri).user
         invite = plan.write(attempt.uri, flow, body)
         self._invitation = premises.station.invitation(self, invite, flow, plan.answerer, symmetric=plan.symmetric)
         self.known_as(self._invitation.call_id)
@@ -275,7 +277,7 @@ class SipLeg:
             self._refuse_here(Refused(refusal.code, refusal.reason))
 
     def _redirected(self, refusal: Refusal) -> bool:
-        """Follow a 3xx to the same trunk; elsewhere it would take the call where no policy sent it."""
+        """Follow a 3xx to the same trunk and number; elsewhere it would take the call where no policy sent it."""
         plan, invitation = self._plan, self._invitation
         if plan is None or invitation is None or self._redirects >= _MOST_REDIRECTS:
             return False
@@ -284,7 +286,7 @@ class SipLeg:
                 uri = parse_address(value).uri
             except BadAddress:
                 continue
-            if uri.scheme != "tel" and plan.redirect(uri.host):
+            if uri.scheme != "tel" and uri.user == self._dialled and plan.redirect(uri.host):
                 self._redirects += 1
                 self._attempts.insert(0, Attempt(str(uri), invitation.same_flow, uri.host))
                 self._next()

@@ -176,12 +176,12 @@ class Transactions(SipTransactionManager):  # type: ignore[misc]  # sippy has no
             return
         _stop(t, "teA", "teB")
         if msg.scode < _CLASS_2.start:
+            t.teB = _Timer(self.timerB, t.expires, 1, t)
             if t.state is TRYING:
                 t.state = RINGING
                 if t.cancelPending:
                     t.cancelPending = False
                     self._cancel(t)
-            t.teB = _Timer(self.timerB, t.expires, 1, t)
             t.resp_cb(msg)
             return
         if t.needack and msg.scode not in _CLASS_2:
@@ -319,7 +319,8 @@ class Transactions(SipTransactionManager):  # type: ignore[misc]  # sippy has no
         """Give a request up; a late response finds no transaction."""
         failed, callback = t.r408, t.resp_cb
         self.abandon(t)
-        callback(failed)
+        if callback is not None:
+            callback(failed)
 
     def transmitData(  # noqa: N802  sippy's
         self, userv: Any, data: str, address: object, cachesum: bytes | None = None, lossemul: int = 0
