@@ -60,16 +60,20 @@ async def kamailio(
     far: int,
     relay: str = "",
     algorithm: str = "",
+    limit: int = 0,
     certificates: Certificates | None = None,
 ) -> AsyncIterator[Kamailio]:
     """Run a server on ``port`` (TLS on the next one) that joins the UA at port ``far`` and the line.
 
     ``relay``: where the line is; empty: it registers, with the password of the tests. ``algorithm``: of its digests.
+    ``limit``: it hangs up on both sides after so many seconds.
     """
     folder.mkdir()
     running = Kamailio(port, port + 1 if certificates else 0, folder / "log")
     text = (SCENARIOS / "kamailio.cfg").read_text()
-    defined = ["WITH_TLS"] * (certificates is not None) + ["WITH_REGISTRATION"] * (not relay)
+    defined = (
+        ["WITH_TLS"] * (certificates is not None) + ["WITH_REGISTRATION"] * (not relay) + ["WITH_LIMIT"] * (limit > 0)
+    )
     text = "\n".join(["#!KAMAILIO", *(f"#!define {name}" for name in defined), text.partition("\n")[2]])
     if certificates is not None:
         text = text.replace("@KEY@", str(certificates.key)).replace("@CERTIFICATE@", str(certificates.certificate))
@@ -79,6 +83,7 @@ async def kamailio(
         "FAR_PORT": str(far),
         "RELAY": relay,
         "ALGORITHM": algorithm,
+        "LIMIT": str(limit),
     }
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)

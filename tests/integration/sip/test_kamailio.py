@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from transport.accounts import CalledField, SipTransport, TrunkAccount
-from transport.seam import Answered, Arriving, Cause, Ringing, T38Mode
+from transport.seam import Answered, Arrived, Arriving, Cause, PageConfirmed, Ringing, T38Mode
 
 from ...conftest import need
 from .kamailio import Certificates, kamailio, make_certificates
-from .office import OURS, PASSWORD, USERNAME, SipOffice, sip_office
+from .office import OURS, PASSWORD, USERNAME, SipOffice, carrier, sip_office
 from .peers import LOOPBACK
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 TRANSPORTS = list(SipTransport)
+_IN_PAGE_TWO = 19  # seconds from the answer: the machines talk from the sixth, a page takes four
 
 
 @pytest.fixture
@@ -64,10 +67,10 @@ async def test_a_trunk_that_we_register_with(
         far, port = office.ports.block(), office.ports.block()
         secure = certificates if transport is SipTransport.TLS else None
         server = kamailio(tmp_path / "kamailio", port, far=far, algorithm=algorithm, certificates=secure)
-        async with server as carrier:
+        async with server as registrar:
             await office.publish(
                 TrunkAccount(
-                    "carrier", LOOPBACK, carrier.tls_port or carrier.port, transport, domain="trunk.test",
+                    "carrier", LOOPBACK, registrar.tls_port or registrar.port, transport, domain="trunk.test",
                     username=USERNAME, password=PASSWORD, register=True, called=CalledField.TO, options_seconds=0,
                     channels=4, ca=str(certificates.authority),
                 )
@@ -141,3 +144,46 @@ async def test_sipp_over_tcp(tmp_path: Path, way: str) -> None:
             await office.arrived()
         await peer.finished()
         await office.at_rest()
+
+
+@contextlib.asynccontextmanager
+async def _two_relays(folder: Path, mode: T38Mode, limit: int = 0) -> AsyncIterator[tuple[SipOffice, SipOffice]]:
+    """Run two lines with Kamailio between them."""
+    need("kamailio")
+    async with sip_office(folder / "ours") as ours, sip_office(folder / "theirs") as theirs:
+        port = ours.ports.block()
+        relay = f"{LOOPBACK}:{ours.port};transport=udp"
+        async with kamailio(folder / "kamailio", port, far=theirs.port, relay=relay, limit=limit):
+            for office in (ours, theirs):
+                await office.publish(carrier(port, t38=mode, networks=(f"{LOOPBACK}/32",)))
+            yield ours, theirs
+
+
+@pytest.mark.parametrize("mode", [T38Mode.AUTO, T38Mode.NEVER])
+async def test_a_fax_goes_through_a_proxy(tmp_path: Path, mode: T38Mode) -> None:
+    """Lost otherwise: calls go through a session border controller, and faxes do not."""
+    async with _two_relays(tmp_path, mode) as (ours, theirs):
+        result, _ = await ours.call(destination=OURS)
+        arrived = (await theirs.arrived())[-1]
+        assert isinstance(arrived, Arrived)
+        assert (result.cause, result.pages_confirmed, result.t38) == (Cause.CONFIRMED, 3, mode is T38Mode.AUTO)
+        assert (arrived.result.cause, arrived.result.pages_confirmed) == (Cause.CONFIRMED, 3)
+        for office in (ours, theirs):
+            await office.at_rest()
+
+
+async def test_a_carrier_that_hangs_up_in_mid_page(tmp_path: Path) -> None:
+    """Lost otherwise: a call that was cut counts as delivered, or the pages that were confirmed are thrown away."""
+    async with _two_relays(tmp_path, T38Mode.AUTO, limit=_IN_PAGE_TWO) as (ours, theirs):
+        result, events = await ours.call(destination=OURS)
+        arrivals = await theirs.arrived()
+        arrived = arrivals[-1]
+        assert isinstance(arrived, Arrived)
+        assert (result.cause, result.last_page_offered) == (Cause.LOST_CALL, False)
+        assert arrived.result.cause is Cause.LOST_CALL
+        told = sum(isinstance(event, PageConfirmed) for event in events)
+        assert 0 < result.pages_confirmed == told < 3
+        kept = await theirs.line.evidence(arrived.call)
+        assert len(kept.pages) == arrived.result.pages_confirmed >= result.pages_confirmed
+        for office in (ours, theirs):
+            await office.at_rest()
