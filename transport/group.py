@@ -25,7 +25,7 @@ from transport.legs import TICK
 from transport.media import Call
 from transport.messages import decode, encode, encode_event
 from transport.order import Media, Order, Outcome
-from transport.pace import Pace
+from transport.pace import FIRST, Pace
 from transport.port import Port
 from transport.tiff import NotFax
 
@@ -40,27 +40,31 @@ if TYPE_CHECKING:
 _MAX_BEHIND = 5.0
 #: Ticks between two signs of life.
 _ALIVE = 250
+#: What a call's trace need not know, seconds.
+_LATE = 0.005
 _NOTHING: list[bytes] = []
 
 
 class Carriage:
     """One call with its sockets."""
 
+    __slots__ = ("_journal", "_port", "_ports", "call", "worst")
+
     def __init__(self, call: Call, rtp: Port, udptl: Port, journal: Journal) -> None:
         self.call = call
-        self.pace = Pace()
+        self.worst = 0.0  #: how late it was, seconds
         self._ports = (rtp, udptl)
         self._journal = journal
         self._port = rtp
         self._aim()
 
-    def tick(self, due: float, clock: Callable[[], float]) -> None:
-        """Hear, let 20 ms pass, say; count how late that was."""
+    def tick(self) -> None:
+        """Hear, let 20 ms pass, say."""
         call, port = self.call, self._port
         leg = call.leg
-        for datagram in call.tick(port.hear(leg.accepts) if leg.wants else _NOTHING):
+        wanted = leg.wanted()
+        for datagram in call.tick(port.hear(leg.accepts, wanted) if wanted else _NOTHING):
             port.say(datagram)
-        self.pace.count(clock() - due)
         if port.news:
             self._journal.note("<", "media", f"{port.news}, after {call.seconds():.2f} s")
             port.news = ""
@@ -79,7 +83,7 @@ class Carriage:
         """Note how it went, and give everything back."""
         strange, unsent = (sum(getattr(port, name) for port in self._ports) for name in ("strange", "unsent"))
         self._journal.note(
-            "-", "media", f"ended: at worst {1000 * self.pace.worst:.0f} ms late, {strange} strange, {unsent} unsent"
+            "-", "media", f"ended: at worst {1000 * self.worst:.0f} ms late, {strange} strange, {unsent} unsent"
         )
         for port in self._ports:
             port.close()
@@ -104,6 +108,8 @@ class Group:
         self._beginning: deque[tuple[Order, list[int]]] = deque()
         self._due = 0.0
         self._ticks = 0
+        self._first = 0  # the tick up to which a call counts as begun just now
+        self._pace = Pace()
         self._poll = select.poll()
         self._poll.register(channel.fileno(), select.POLLIN)
 
@@ -118,7 +124,7 @@ class Group:
                     return
                 self._obey(*received)
                 if idle:
-                    self._due = self._clock()
+                    self._due = _next_beat(self._clock())
             self._catch_up()
 
     def _catch_up(self) -> None:
@@ -127,15 +133,19 @@ class Group:
             self._tick()
             self._due += TICK
             if self._clock() - self._due > _MAX_BEHIND:
-                self._due = self._clock()
+                self._due = _next_beat(self._clock())
 
     def _tick(self) -> None:
-        due, clock = self._due, self._clock
         over = []
         for name, carriage in self._carried.items():
-            carriage.tick(due, clock)
+            carriage.tick()
             if carriage.call.outcome is not None:
                 over.append(name)
+        late = self._clock() - self._due
+        self._pace.count(late, len(self._carried), first=self._ticks < self._first)
+        if late > _LATE:
+            for carriage in self._carried.values():
+                carriage.worst = max(carriage.worst, late)
         for name in over:
             self._end(name)
         if self._beginning:
@@ -176,24 +186,31 @@ class Group:
                 port.close()
             journal.close()
             hangup = Hangup.DOCUMENT if isinstance(fault, NotFax) else Hangup.FAULT
-            self._tell(order.call, Outcome(hangup, reason=str(fault)[:200]), Pace())
+            self._tell(order.call, Outcome(hangup, reason=str(fault)[:200]))
             return
+        self._first = self._ticks + FIRST
         self._carried[order.call] = Carriage(call, *ports, journal)
 
     def _end(self, name: str) -> None:
         carriage = self._carried.pop(name)
         carriage.close()
         if (outcome := carriage.call.outcome) is not None:
-            self._tell(name, outcome, carriage.pace)
+            self._tell(name, outcome)
         del carriage
         gc.collect()  # an engine and its callbacks hold each other
 
-    def _tell(self, name: str, outcome: Outcome, pace: Pace) -> None:
+    def _tell(self, name: str, outcome: Outcome) -> None:
         shutil.rmtree(self._folder / name, ignore_errors=True)
+        pace, self._pace = self._pace, Pace()
         self._channel.send({"say": "outcome", "call": name, "outcome": encode(outcome), "pace": pace.to_json()})
 
     def _report(self, name: str, happened: CallEvent) -> None:
         self._channel.send({"say": "event", "call": name, **encode_event(happened)})
+
+
+def _next_beat(now: float) -> float:
+    """Return when the next tick is due: at the same time for all workers, for to wake a processor costs most of all."""
+    return (now // TICK + 1) * TICK
 
 
 def serve(channel: WorkerChannel) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from transport.rtp import BLOCK, HEADER, RtpReceiver, RtpSender
+from transport.rtp import BLOCK, HEADER, MANY, RtpReceiver, RtpSender
 from transport.spandsp import AudioEngine, Engine, Law, Listener, Machine, T38Engine
 from transport.telephone_events import CED, CNG
 from transport.udptl import PATIENCE, Receiver, Sender, is_udptl
@@ -40,9 +40,8 @@ class Leg(Protocol):
     def heard(self) -> int:
         """How many packets came."""
 
-    @property
-    def wants(self) -> bool:
-        """Whether there is a use for what has come meanwhile."""
+    def wanted(self) -> int:
+        """Return for how many datagrams there is a use now, if they have come."""
 
     def accepts(self, datagram: bytes) -> bool:
         """Return whether a datagram can be the far end's media."""
@@ -79,17 +78,20 @@ class T38Leg:
         self._said: list[bytes] = []
         self._tamper = tamper
         self.heard = 0
+        self._looks = False
         if media is not None:
             self.change(media)
         self.engine = T38Engine(machine, listener, self._say)
-
-    #: What comes is few, and none of it is late until it was looked at.
-    wants = True
 
     @property
     def lost(self) -> int:
         """How many packets nothing repaired."""
         return self._receiver.lost
+
+    def wanted(self) -> int:
+        """Return all there is, every other tick: few datagrams come, and a look costs more than the engine."""
+        self._looks = not self._looks
+        return MANY if self._looks else 0
 
     def accepts(self, datagram: bytes) -> bool:
         """Return whether this is UDPTL."""
@@ -142,7 +144,6 @@ class AudioLeg:
     """G.711 A-law, 160 octets a tick, without packets around them: for media in lock-step."""
 
     lost = 0
-    wants = True
 
     def __init__(
         self, machine: Machine, listener: Listener, tamper: Callable[[bytes], bytes] = lambda block: block
@@ -152,6 +153,10 @@ class AudioLeg:
         self._tamper = tamper
         self.heard = 0
         self.engine = AudioEngine(machine, listener)
+
+    def wanted(self) -> int:
+        """Return all there is."""
+        return MANY
 
     def accepts(self, datagram: bytes) -> bool:
         """Return whether this is a block."""
@@ -194,6 +199,8 @@ class RtpLeg:
         self._receiver = RtpReceiver(media.events)
         self._held = media.held
         self.engine.joins(self._sender.packet, HEADER)
+        #: How many packets the jitter buffer has a use for.
+        self.wanted = self._receiver.wanted
 
     @property
     def lost(self) -> int:
@@ -204,11 +211,6 @@ class RtpLeg:
     def heard(self) -> int:
         """How many packets came."""
         return self._receiver.received
-
-    @property
-    def wants(self) -> bool:
-        """Whether the jitter buffer runs low."""
-        return self._receiver.wants
 
     def accepts(self, datagram: bytes) -> bool:
         """Return whether this is RTP of the call."""

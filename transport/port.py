@@ -65,13 +65,13 @@ class Port:
         self._peer = self._candidate = None
         self._settled = False
 
-    def hear(self, accepts: Callable[[bytes], bool]) -> list[bytes]:
+    def hear(self, accepts: Callable[[bytes], bool], most: int = MAX_AT_ONCE) -> list[bytes]:
         """Return what has come from the far end; ``accepts`` tells media from other datagrams."""
         if not self._settled:
             return self._meet(accepts)
         heard: list[bytes] = []
         receive = self._receive
-        for _ in range(MAX_AT_ONCE):
+        for _ in range(min(most, MAX_AT_ONCE)):
             try:
                 heard.append(receive(_SIZE))
             except BlockingIOError:

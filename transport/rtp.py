@@ -30,6 +30,8 @@ BLOCK = 160
 DEPTH = 6 * BLOCK
 #: Octets below which the socket is read: one look brings several packets.
 LOW = 2 * BLOCK
+#: More packets than are there at once, and of how many looks at a socket one is for all of them.
+MANY, _LOOKS = 64, 16
 #: Octets after a hole that prove it.
 PROOF = 4 * BLOCK
 #: Octets above which two blocks are taken in a tick: the far end's clock is the faster one, or a jam has dissolved.
@@ -47,6 +49,9 @@ _MODULO, _HALF = 0x10000, 0x8000
 _TIMES, _HALF_TIME = 0x1_0000_0000, 0x8000_0000
 _MARKER = 0x80
 _VERSION, _PLAIN = 2, 0x80
+
+_stamp = struct.Struct(">BBHII").pack_into
+_read = struct.Struct(">BHI4s").unpack_from  # all of a header but its first octet
 
 _Packet = tuple[bytes, int, int, bool]  # payload, payload type, timestamp, marker
 
@@ -68,10 +73,12 @@ class RtpSender:
 
     def wrap(self) -> bytes:
         """Return the packet of the block that stands in :attr:`packet`, numbered."""
-        self._stamp(self.packet, self._marker | self.payload_type, self._timestamp)
+        packet, sequence, timestamp = self.packet, self._sequence, self._timestamp
+        _stamp(packet, 0, _PLAIN, self._marker | self.payload_type, sequence, timestamp, self._ssrc)
         self._marker = 0
-        self._timestamp = (self._timestamp + BLOCK) % _TIMES
-        return bytes(self.packet)
+        self._sequence = (sequence + 1) % _MODULO
+        self._timestamp = (timestamp + BLOCK) % _TIMES
+        return bytes(packet)
 
     def sound(self, payload_type: int, event: int) -> bytes:
         """Return a packet of the event that sounds in the block wrapped last."""
@@ -96,12 +103,9 @@ class RtpSender:
 
     def _of_event(self, second: int, *, ended: bool) -> bytes:
         packet = bytearray(HEADER)
-        self._stamp(packet, second, self._event_began)
-        return bytes(packet + telephone_events.write(self._event, self._event_samples, ended=ended))
-
-    def _stamp(self, packet: bytearray, second: int, timestamp: int) -> None:
-        struct.pack_into(">BBHII", packet, 0, 0x80, second, self._sequence, timestamp, self._ssrc)
+        _stamp(packet, 0, _PLAIN, second, self._sequence, self._event_began, self._ssrc)
         self._sequence = (self._sequence + 1) % _MODULO
+        return bytes(packet + telephone_events.write(self._event, self._event_samples, ended=ended))
 
 
 class RtpReceiver:
@@ -131,12 +135,21 @@ class RtpReceiver:
         self._of_event = False  # an event has set it
         self._rest = bytearray()
         self._strange: int | None = None
+        self._looks = 0
 
-    @property
-    def wants(self) -> bool:
-        """Whether the socket should be read: what is kept does not help, or will not last."""
+    def wanted(self) -> int:
+        """Return how many packets should be read, if they are there: none while what is kept lasts.
+
+        So one look at a socket brings several. Some looks bring all there is: what waits in the kernel is not seen.
+        """
         kept = self._kept
-        return self._gathering or self._next not in kept or len(kept) * self._octets <= LOW
+        if self._gathering or self._next not in kept:
+            return MANY
+        octets = len(kept) * self._octets
+        if octets > LOW:
+            return 0
+        self._looks = (self._looks + 1) % _LOOKS
+        return (DEPTH - octets) // self._octets if self._looks else MANY
 
     @property
     def jammed(self) -> bool:
@@ -156,14 +169,12 @@ class RtpReceiver:
         if not 0 < end - start <= MAX_PAYLOAD:
             self.broken += 1
             return False
-        if datagram[8:12] != self._ssrc or len(self._kept) >= _MAX_KEPT:
-            self._ssrc = datagram[8:12]
+        second, sequence, timestamp, ssrc = _read(datagram, 1)
+        if ssrc != self._ssrc or len(self._kept) >= _MAX_KEPT:
+            self._ssrc = ssrc
             self._begin_again()
         self.received += 1
-        sequence = datagram[2] << 8 | datagram[3]
-        if not self._begun or self._near(sequence):
-            second = datagram[1]
-            timestamp = int.from_bytes(datagram[4:8], "big")
+        if not self._begun or (sequence - self._next) % _MODULO < _MAX_DROPOUT or self._follows(sequence):
             self._kept[sequence] = datagram[start:end], second & 0x7F, timestamp, second >= _MARKER
         return True
 
@@ -175,7 +186,7 @@ class RtpReceiver:
         """Return the next 160 octets; none (``b""``): time stands still; ``None``: the far end is silent."""
         if not self._rest:
             payload = self._payload()
-            if payload is None or len(payload) in (0, BLOCK):
+            if not payload or len(payload) == BLOCK:
                 return payload
             self._rest += payload
         return self._pieced()
@@ -270,12 +281,9 @@ class RtpReceiver:
         oldest = min(self._kept, key=lambda sequence: (sequence - some + _HALF) % _MODULO)
         return (oldest - self._next) % _MODULO
 
-    def _near(self, sequence: int) -> bool:
-        """Return whether a number can follow what was taken; a source that jumps is followed at the second packet."""
-        ahead = (sequence - self._next) % _MODULO
-        if ahead < _MAX_DROPOUT:
-            return True
-        if ahead >= _MODULO - _MAX_MISORDER:
+    def _follows(self, sequence: int) -> bool:
+        """Return whether a source has jumped to a number that is not near: it is followed at the second packet."""
+        if (sequence - self._next) % _MODULO >= _MODULO - _MAX_MISORDER:
             self.late += 1
             return False
         if sequence == self._strange:

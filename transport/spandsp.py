@@ -195,20 +195,23 @@ class AudioEngine(Engine):
         self._heard = self._library.ffi.new(f"int16_t[{SAMPLES}]")
         self._said = self._library.ffi.new(f"int16_t[{SAMPLES}]")
         self._octets: Any = None
+        self._packet: Any = None
         self._g711: dict[int, Any] = {}
+        self._rx, self._tx, self._decode, self._encode = lib.fax_rx, lib.fax_tx, lib.g711_decode, lib.g711_encode
         self._set_up(lib.fax_get_t30_state(self._state))
 
     def joins(self, packet: bytearray, at: int) -> None:
         """Let :meth:`say` put its octets into ``packet`` from ``at`` on; it must not change its size."""
-        self._octets = self._library.ffi.from_buffer(packet) + at
+        self._packet = self._library.ffi.from_buffer(packet)  # what is pointed into must stay
+        self._octets = self._packet + at
 
     def hear(self, octets: bytes, law: int) -> None:
         """Take one block of 160 octets of G.711. ``law``: payload type 0 (u-law) or 8 (A-law)."""
         if len(octets) != SAMPLES:
             raise ValueError(f"20 ms of G.711 are {SAMPLES} octets, not {len(octets)}")
-        lib, samples = self._library.lib, self._heard
-        lib.g711_decode(self._g711.get(law) or self._coder(law), samples, octets, SAMPLES)
-        lib.fax_rx(self._state, samples, SAMPLES)
+        samples = self._heard
+        self._decode(self._g711.get(law) or self._coder(law), samples, octets, SAMPLES)
+        self._rx(self._state, samples, SAMPLES)
         if self._fault is not None:
             raise self._fault
 
@@ -218,11 +221,11 @@ class AudioEngine(Engine):
 
     def say(self, law: int) -> None:
         """Put the next block of 160 octets where :meth:`joins` said."""
-        lib = self._library.lib
-        made = lib.fax_tx(self._state, self._said, SAMPLES)
+        samples = self._said
+        made = self._tx(self._state, samples, SAMPLES)
         if made < SAMPLES:
-            self._library.ffi.memmove(self._said + made, SILENCE, 2 * (SAMPLES - made))
-        lib.g711_encode(self._g711.get(law) or self._coder(law), self._octets, self._said, SAMPLES)
+            self._library.ffi.memmove(samples + made, SILENCE, 2 * (SAMPLES - made))
+        self._encode(self._g711.get(law) or self._coder(law), self._octets, samples, SAMPLES)
         if self._fault is not None:
             raise self._fault
 
