@@ -24,7 +24,7 @@ from relay.store.engine import Topic, announce
 from relay.store.tables import attachment, document, fax, submission, submission_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from relay.ids import IdSource
 
@@ -239,10 +239,18 @@ def _ready(connection: sa.Connection, ids: IdSource, fax_id: int, pages: int, no
     faxes.move(connection, ids, fax_id, Outbound.QUEUED, at=now, reason="ready to dial", changes=changes)
 
 
-def resubmit(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, who: str) -> int:
+def resubmit(
+    connection: sa.Connection,
+    ids: IdSource,
+    fax_id: int,
+    now: float,
+    who: str,
+    reroute: Callable[[str, str], list[str]] | None = None,
+) -> int:
     """Make a new fax of an ended one, to the same number with the same document, and return its id.
 
-    A person's decision: it may deliver twice what was ``uncertain``. Raises :class:`relay.errors.NotFound` and, for a
+    ``reroute``: gives the trunks for a number and a destination as they are now; without it, those of the old fax. A
+    person's decision: it may deliver twice what was ``uncertain``. Raises :class:`relay.errors.NotFound` and, for a
     fax that has not ended, :class:`relay.errors.IllegalMove`.
     """
     row = faxes.get(connection, fax_id)
@@ -250,6 +258,10 @@ def resubmit(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, 
     made = connection.execute(sa.select(document).where(document.c.id == row.document_id).with_for_update()).one()
     if made.refusal is not None:
         raise IllegalMove(f"the document of fax {fax_id} cannot be faxed: {made.refusal} Send a new one.")
+    trunks = row.settings.get("trunks", []) if reroute is None else reroute(row.number, row.peer)
+    if row.settings.get("pinned"):
+        trunks = row.settings["trunks"]
+    settings = {**row.settings, "trunks": trunks} if trunks else row.settings
     new = faxes.create(
         connection,
         ids,
@@ -264,11 +276,10 @@ def resubmit(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, 
                 "peer_written",
                 "peer_slots",
                 "priority",
-                "settings",
-                "route",
                 "pages",
             )
         }
+        | {"settings": settings, "route": routes.written(connection, trunks) if trunks else ""}
         | {"resend_of": fax_id, "created_at": now},
         reason=f"resend of {fax_id}, asked for by {who}",
     )

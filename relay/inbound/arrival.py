@@ -22,9 +22,9 @@ from relay import progress
 from relay.fax import Direction, Inbound
 from relay.inbound import devices
 from relay.outcome import WORDS, of_evidence
-from relay.store import faxes, traces
+from relay.store import faxes, traces, usage
 from relay.store.tables import document, fax
-from relay.submission import File, submit
+from relay.submission import File, Submission, Submitted, submit
 from transport.messages import encode
 from transport.seam import Arrival, Arrived, Arriving, CallResult, Cause, Evidence, Line
 
@@ -197,9 +197,16 @@ class Arrivals:
         asked = devices.sent_by(self._policy, arriving, result, pages)
         if asked is None:
             raise Unfinished(f"neither the device {arriving.device} nor its number is in the policy")
-        made = await self._store.write(submit, self._ids, asked, self._clock())
+        made = await self._store.write(self._submit_for_device, asked)
         log.info("fax of a device", device=arriving.device, faxes=made.faxes, cause=result.cause.value)
         self._line.forget(arriving.call)
+
+    def _submit_for_device(self, connection: sa.Connection, asked: Submission) -> Submitted:
+        """Submit within the number's limits: a taken-over device must not send all night."""
+        now = self._clock()
+        limits = self._policy.current.numbers[asked.number].limits
+        used = usage.of_number(connection, asked.number, now)
+        return submit(connection, self._ids, devices.within(asked, limits, used), now)
 
     async def _keep(self, evidence: Evidence, row: sa.Row[Any]) -> tuple[dict[str, Any] | None, list[int]]:
         """Re-encode the pages and keep them as TIFF and PDF.

@@ -18,6 +18,7 @@ from transport.accounts import DEVICE
 from transport.seam import Cause
 
 if TYPE_CHECKING:
+    from policies import Limits, Usage
     from relay.policy import PolicyHolder
     from relay.store.blobs import Blob
     from transport.seam import Arriving, CallResult
@@ -45,6 +46,20 @@ def sent_by(policy: PolicyHolder, arriving: Arriving, result: CallResult, pages:
         | ({"receipt_device": device.name} if device is not None and device.receipts_to_device else {}),
         once=arriving.call,
     )
+
+
+def within(asked: Submission, limits: Limits, used: Usage) -> Submission:
+    """Return the submission, refused where its number has used up what it may send."""
+    for allowed, sent, period in (
+        (limits.faxes_per_hour, used.last_hour, "an hour"),
+        (limits.faxes_per_day, used.last_day, "a day"),
+    ):
+        if allowed is not None and sent >= allowed:
+            told = f"{asked.number} may send {allowed} faxes {period}; please send it later."
+            return replace(
+                asked, recipients=tuple(replace(one, refusal=one.refusal or told) for one in asked.recipients)
+            )
+    return asked
 
 
 def _recipient(

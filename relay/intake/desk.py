@@ -24,7 +24,6 @@ from policies import (
     BadAddress,
     Facts,
     Proof,
-    Usage,
     check_recipient,
     decide,
     normalise_address,
@@ -32,10 +31,10 @@ from policies import (
 )
 from relay.confine import MIB, ChildDied
 from relay.errors import Refusal
-from relay.fax import Direction
 from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
 from relay.intake.parts import shown
 from relay.policy import submission_settings
+from relay.store import usage
 from relay.store.tables import fax
 from relay.submission import File, Recipient, Submission, submit
 
@@ -56,7 +55,6 @@ log = structlog.get_logger()
 
 #: RFC 5321 section 6.3: a mail that passed so many servers goes in circles.
 MAX_HOPS: Final = 30
-_HOUR, _DAY = 3600.0, 86400.0
 #: Proofs that a listener can establish, the stronger first.
 _BY_STRENGTH: Final = (Proof.AUTH, Proof.CLIENT_CERT, Proof.NETWORK, Proof.DMARC, Proof.CONFIRM, Proof.NONE)
 
@@ -247,7 +245,7 @@ class Desk:
 
     def _commit(self, connection: sa.Connection, asked: Submission, facts: Facts) -> Accepted:
         now = self._clock()
-        used = _usage(connection, asked.number, now)
+        used = usage.of_number(connection, asked.number, now)
         made = submit(connection, self._ids, asked, now)
         if (
             made.id is not None
@@ -285,19 +283,6 @@ def _recipients(
         if number not in seen:
             seen.add(number)
             yield policy.recipient(sending, number, f"{address.number}@{address.domain}", verdict)
-
-
-def _usage(connection: sa.Connection, number: str, now: float) -> Usage:
-    """Return what a number sent: faxes that were to be dialled, not those that were refused at once."""
-    sent = sa.and_(
-        fax.c.number == number,
-        fax.c.created_at > now - _DAY,
-        fax.c.direction == Direction.OUTBOUND.value,
-        fax.c.document_id.is_not(None),
-    )
-    last_hour = sa.func.count().filter(fax.c.created_at > now - _HOUR)
-    row = connection.execute(sa.select(last_hour, sa.func.count()).select_from(fax).where(sent)).one()
-    return Usage(last_hour=row[0], last_day=row[1])
 
 
 def _refusal(refusal: policies.Refusal) -> Refusal:

@@ -34,6 +34,7 @@ numbers:
   - number: "{OURS}"
     deliver_to: [alice@example.com]
     deliver_to_devices: [lobby]
+    limits: {{faxes_per_hour: 2}}
 trunks:
   - name: carrier
     host: sip.carrier.example
@@ -213,3 +214,11 @@ async def test_a_fax_that_waits_goes_by_the_trunks_of_the_new_policy(lobby: Lobb
     await lobby.policy.reload()
     await reroute(lobby.store, lobby.policy, lobby.ids, lobby.clock)
     assert lobby.faxes()[0].route == NOWHERE
+
+
+async def test_a_machine_keeps_within_its_numbers_limits(lobby: Lobby) -> None:
+    """Lost otherwise: a taken-over telephone adapter sends all night, whatever the policy limits."""
+    for call in ("in-1", "in-2", "in-3"):
+        await lobby.call(dials(CUSTOMER, call))
+    assert [row.state for row in lobby.faxes()] == ["accepted", "accepted", "failed"]
+    assert "2 faxes an hour" in lobby.faxes()[2].reason
