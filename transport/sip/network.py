@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sys
 import time
@@ -15,11 +16,12 @@ from transport.network import Incoming, Refused
 from transport.seam import LineTable, T38Mode
 from transport.sip import record, sdp
 from transport.sip.calling import RefusedLeg
-from transport.sip.connections import trust
+from transport.sip.connections import Target, trust
 from transport.sip.devices import Devices
 from transport.sip.guard import Guard, Misdeed
 from transport.sip.leg import Premises, SipLeg
 from transport.sip.ports import MediaPorts
+from transport.sip.remains import Remains
 from transport.sip.resolver import DnsLookup, Lookup, Resolver
 from transport.sip.stack import messages
 from transport.sip.stack.dialogs import ALLOW
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from transport.sip.stack.messages import Flow
 
 _AGAIN = 5.0  # seconds between two tries to open the sockets
+_FAREWELL = 0.3  # seconds for a registrar to challenge and hear that we leave
 _SAY_EVERY = 60.0  # seconds between two lines about unreadable messages
 
 
@@ -76,6 +79,7 @@ class SipNetwork:
         )
         self._heard = ""
         self._unreadable = (0, 0.0)
+        self._complained = -_SAY_EVERY
         self._open: _Open | None = None
         self.up = asyncio.Event()
 
@@ -97,6 +101,9 @@ class SipNetwork:
             await asyncio.Event().wait()
         finally:
             self.up.clear()
+            if sum(trunk.leave() for trunk in self._trunks.values()):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(_FAREWELL)
             self._closed()
 
     def publish(self, table: LineTable) -> None:
@@ -122,7 +129,9 @@ class SipNetwork:
             leg.name = request.call
             leg.dial(trunk.plan(request))
         elif here is not None and request.trunk.startswith(DEVICE) and here.devices.known(device):
-            leg = self._leg(here, request.t38, (8, 0), here.devices.entry(device))
+            entry = here.devices.entry(device)
+            t38 = T38Mode.NEVER if entry.account.t38 is T38Mode.NEVER else request.t38
+            leg = self._leg(here, t38, (8, 0), entry)
             leg.name = request.call
             leg.dial(here.devices.plan(device, request))
         else:
@@ -158,11 +167,19 @@ class SipNetwork:
             await wires.open()
         except OSError as fault:
             where = f"{self._settings.address}:{self._settings.port}"
+            if self._clock() - self._complained < _SAY_EVERY:
+                return False
+            self._complained = self._clock()
             _say(f"SIP cannot listen on {where} ({fault.strerror or fault}); is another program using the port?")
             return False
+        remains = Remains(self._settings.state)
+        left = remains.take()
         station = Station(
-            later=later, hop=wires.hop, requested=self._requested, tap=self._tap, unreadable=self._junk
+            later=later, hop=wires.hop, requested=self._requested, tap=self._tap, unreadable=self._junk,
+            remains=remains,
         )  # fmt: skip
+        for one in left:
+            station.farewell(one, wires.flow(Target(one.transport, one.host, one.port, one.name, one.ca)))
         ports = MediaPorts(self._settings.address, *self._settings.media_ports)
         premises = Premises(station, ports, later, self._rng, self._captures, self._legs)
         lookup = self._lookup or DnsLookup(ipv6=":" in self._settings.address)
@@ -192,7 +209,7 @@ class SipNetwork:
         wanted = {account.name: account for account in self._table.trunks}
         for name in [name for name, trunk in self._trunks.items() if wanted.get(name) != trunk.account]:
             self._keepers.pop(name).cancel()
-            del self._trunks[name]
+            self._trunks.pop(name).leave()
         for name, account in wanted.items():
             if name not in self._trunks:
                 trunk = Trunk(account, here.station, here.wires, here.resolver, self._clock, self._rng)
@@ -206,7 +223,7 @@ class SipNetwork:
                 await trunk.keep()
             except Exception as fault:  # noqa: BLE001  a fault of ours in one trunk must not end its keeping
                 _say(f"trunk {trunk.account.name}: {type(fault).__name__}: {fault}")
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(_SAY_EVERY)
 
     # messages
 

@@ -331,3 +331,28 @@ async def test_calls_go_on_when_the_table_changes(two: tuple[Office, Office]) ->
     while isinstance(found, Changed):
         found = await signal(incoming.leg)
     assert isinstance(found, Gone)
+
+
+async def test_a_successor_ends_the_calls_that_a_dead_line_left(tmp_path: Path) -> None:
+    """Lost otherwise: a killed line keeps the carrier's channels busy until the carrier's own timers end them."""
+    port = free_port()
+    async with office() as far:
+        async with office(state=str(tmp_path), port=port) as near:
+            _introduce(near, far)
+            await until(lambda: near.network._trunks["peer"].addresses and far.network._trunks["peer"].addresses)
+            leg = near.dial()
+            incoming = await far.incoming()
+            incoming.leg.answer()
+            assert isinstance(await signal(leg), Connected)
+            assert isinstance(await signal(incoming.leg), Connected)
+            here = near.network._open
+            assert here is not None
+            near.network._legs.clear()  # it dies without a word
+            here.station.close()
+            here.wires.close()
+            near.network._open = None
+        assert len(list((tmp_path / "dialogs").iterdir())) == 1
+        async with office(state=str(tmp_path), port=port):
+            while not isinstance(said := await signal(incoming.leg), Gone):
+                assert isinstance(said, Changed)
+        assert not list((tmp_path / "dialogs").iterdir())

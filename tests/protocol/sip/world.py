@@ -7,6 +7,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from transport.sip.remains import Remains
 from transport.sip.stack.dialogs import Dialog, Reply
 from transport.sip.stack.invitations import Invitation, Invite, Refusal, Summons
 from transport.sip.stack.station import Asked, Station
@@ -102,7 +103,7 @@ class End:
     def __post_init__(self) -> None:
         self.station = Station(
             later=self.world.later, hop=self._hop, requested=self._requested, tap=lambda *_: None,
-            unreadable=self._unreadable,
+            unreadable=self._unreadable, remains=Remains(""),
         )  # fmt: skip
 
     def _unreadable(self, reason: str, _: Flow) -> bool:

@@ -11,6 +11,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from transport.sip.remains import Remain, Remains
 from transport.sip.stack import messages
 from transport.sip.stack.exchange import Authorizer, exchange
 from transport.sip.uri import BadAddress, Uri, parse_address, parse_uri, split
@@ -72,6 +73,7 @@ class Surroundings:
     hop: Callable[[Uri | None, Flow], Flow]
     later: Callable[[float, Callable[[], None]], Callable[[], None]]
     table: dict[tuple[str, str, str], Dialog]
+    remains: Remains
 
 
 class Dialog:
@@ -111,6 +113,7 @@ class Dialog:
         self._answering: Any = None
         self._updates = False
         around.table[call_id, *tags] = self
+        around.remains.keep(self._remain())
 
     # ours
 
@@ -334,8 +337,18 @@ class Dialog:
             self.bye()
             self._user.gone(reason)
 
+    def _remain(self) -> Remain:
+        """Return what a successor of this process needs to say BYE."""
+        flow = self._flow
+        target = getattr(flow, "target", None)
+        return Remain(
+            self.call_id, self._local, self._remote, self._target, tuple(self._routes), self._number, flow.transport,
+            *flow.remote, name=target.name if target else "", ca=target.ca if target else "",
+        )  # fmt: skip
+
     def _end(self) -> None:
         self._ended = True
+        self._around.remains.drop(self.call_id)
         self._refresh()
         if self._answering is not None:
             self._around.transactions.hush(self._answering)  # nobody acknowledges an answer to what is over

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from transport.sip.remains import AHEAD, Remain, Remains
 from transport.sip.stack import messages
 from transport.sip.stack.dialogs import Dialog, Surroundings
 from transport.sip.stack.exchange import exchange
@@ -63,6 +64,7 @@ class Station:
         requested: Callable[[Asked], None],
         tap: Callable[[bool, str, Flow], None],
         unreadable: Callable[[str, Flow], bool],
+        remains: Remains,
     ) -> None:
         """``later``: run a callback after seconds, returns what cancels it. ``requested``: a request of no dialog."""
         self._requested = requested
@@ -71,7 +73,7 @@ class Station:
         self._invited: dict[tuple[str, str], int] = {}
         self._later = later
         self.transactions = Transactions(later, self._request, self._acknowledge, tap, unreadable)
-        self.around = Surroundings(self.transactions, hop, later, self._dialogs)
+        self.around = Surroundings(self.transactions, hop, later, self._dialogs, remains)
 
     def receive(self, data: bytes, flow: Flow) -> None:
         """Take one message that came by a flow."""
@@ -80,6 +82,14 @@ class Station:
     def broken(self, flow: Flow, reason: str) -> None:
         """Note that a flow is no more."""
         self.transactions.broken(flow, reason)
+
+    def farewell(self, remain: Remain, flow: Flow) -> None:
+        """Say BYE in a dialog that a predecessor left open."""
+        request = messages.request(
+            "BYE", remain.target, sender=remain.local, receiver=remain.remote, call_id=remain.call_id,
+            number=remain.number + AHEAD, routes=list(remain.routes),
+        )  # fmt: skip
+        self.transactions.send(request, flow, lambda _: None)
 
     def close(self) -> None:
         """Stop every timer."""
