@@ -104,7 +104,7 @@ class StreamFlow(asyncio.Protocol):
             transport.abort()
             return
         if not self._ours:
-            self.remote = peer[0], peer[1]
+            self.remote = peer[0].removeprefix("::ffff:"), peer[1]
             if not self._keeper.joined(self):
                 self.closed = True
                 transport.abort()

@@ -255,7 +255,8 @@ class Devices:
                     for one in bindings
                 }
                 for one in bindings:
-                    self._look(device.keepalives[one.uri], one, now)
+                    with contextlib.suppress(BadAddress, OSError):  # one contact that cannot be asked
+                        self._look(device.keepalives[one.uri], one, now)
             self._opened = {uri: at for uri, at in self._opened.items() if now - at < 2 * _OPEN_EVERY}
 
     def _look(self, keepalive: Keepalive, binding: Binding, now: float) -> None:

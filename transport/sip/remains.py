@@ -48,13 +48,15 @@ class Remains:
         """Note an open dialog; a disk without room costs a courtesy, not the call."""
         if self._folder is not None:
             with contextlib.suppress(OSError):
-                self._file(self._folder, remain.call_id).write_text(json.dumps(asdict(remain)), encoding="utf-8")
+                self._file(self._folder, remain.call_id, remain.remote).write_text(
+                    json.dumps(asdict(remain)), encoding="utf-8"
+                )
 
-    def drop(self, call_id: str) -> None:
-        """Forget a dialog that has ended."""
+    def drop(self, call_id: str, remote: str) -> None:
+        """Forget a dialog that has ended; those of one call's forks differ in ``remote``."""
         if self._folder is not None:
             with contextlib.suppress(OSError):
-                self._file(self._folder, call_id).unlink(missing_ok=True)
+                self._file(self._folder, call_id, remote).unlink(missing_ok=True)
 
     def take(self) -> list[Remain]:
         """Return what a predecessor left, once."""
@@ -66,5 +68,6 @@ class Remains:
         return found
 
     @staticmethod
-    def _file(folder: Path, call_id: str) -> Path:
-        return folder / f"{hashlib.sha256(call_id.encode()).hexdigest()[:32]}.json"
+    def _file(folder: Path, *dialog: str) -> Path:
+        key = "\n".join(dialog).encode(errors="surrogateescape")
+        return folder / f"{hashlib.sha256(key).hexdigest()[:32]}.json"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from transport.sip.wires import Wires
 
 _LOOK_AGAIN = 300.0  # seconds between two look-ups of a trunk's addresses
+_OPEN_EVERY = 25.0  # seconds: a NAT of ours forgets a UDP flow after 30
 _WITHHELD = ("anonymous", "restricted", "unavailable", "unknown", "private")
 
 
@@ -61,7 +62,7 @@ class Trunk:
         self._networks = [ipaddress.ip_network(one, strict=False) for one in account.networks]
         self._call_id, self._number = secrets.token_hex(16), secrets.randbelow(10000)
         self._turn = 0
-        self._wake = asyncio.Event()
+        self._registrar: Flow | None = None
         self.calls = 0
         self.last_code: int | None = None
         self.lookup_trouble = ""
@@ -185,15 +186,15 @@ class Trunk:
                 await self.register()
             if self.account.options_seconds and self._clock() >= self.keepalive.due:
                 await self.ping()
-            self._wake.clear()
             times = [now + _LOOK_AGAIN]
             if self.account.register:
                 times.append(self.registration.due)
+            if self._registrar is not None and not self._registrar.reliable:
+                self._registrar.send_to(b"\r\n\r\n", self._registrar.remote)
+                times.append(now + _OPEN_EVERY)
             if self.account.options_seconds:
                 times.append(self.keepalive.due)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(min(times) - self._clock(), 0.05)):
-                    await self._wake.wait()
+            await asyncio.sleep(max(min(times) - self._clock(), 0.05))
 
     async def register(self) -> str:
         """Register now; return what came of it as a sentence."""
@@ -227,7 +228,23 @@ class Trunk:
             return await self.register()
         if self.registration.trouble:
             return self.registration.trouble
+        self._registrar = flow
         return f"registered for {self.registration.until - now:.0f} s at {target.host}:{target.port}"
+
+    def leave(self) -> bool:
+        """Take our registration back, without waiting for the answer; returns whether there was one."""
+        if not self.registration.registered(self._clock()) or self._registrar is None:
+            return False
+        flow = self._registrar
+        ours = f"<{Uri('sip', self.account.username, self.domain)}>"
+        self._number += 10
+        self._station.ask(
+            "REGISTER", str(Uri("sip", "", self.domain, self._port)), flow, lambda _: None, sender=ours, receiver=ours,
+            call_id=self._call_id, number=self._number, contact=contact_of(self.account.username or "fax", flow),
+            headers=[("Expires", "0")], answerer=self.answerer,
+        )  # fmt: skip
+        self.registration.until = 0.0
+        return True
 
     async def ping(self) -> str:
         """Ask OPTIONS now; return what came of it as a sentence."""

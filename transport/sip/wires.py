@@ -30,6 +30,8 @@ _CONNECTING = 8.0
 _BUFFER = 1 << 20
 _LOCALS = 1000
 _HIGHEST_PORT = 65535
+_MAPPED = "::ffff:"  # an IPv4 address on a socket of both families (RFC 4291 2.5.5.2)
+_BACKLOG = 200
 PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
@@ -44,6 +46,7 @@ class Wires:
         self.broken = broken
         self.ports = {"udp": settings.port, "tcp": settings.port, "tls": settings.tls_port}
         self._udp: asyncio.DatagramTransport | None = None
+        self._dual = ":" in settings.address
         self._servers: list[asyncio.Server] = []
         self._connections: dict[Target, StreamFlow] = {}
         self._accepted: dict[tuple[str, tuple[str, int]], StreamFlow] = {}
@@ -56,10 +59,10 @@ class Wires:
         loop = asyncio.get_running_loop()
         address, port = self._settings.address, self._settings.port
         try:
-            self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(address, port))
-            plain = self._udp.get_extra_info("socket")
+            plain = self._listening(socket.SOCK_DGRAM, address, port)
             with contextlib.suppress(OSError):
                 plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=plain)
             self.ports["udp"] = self.ports["tcp"] = plain.getsockname()[1]
             self._servers.append(await self._listen("tcp", address, self.ports["tcp"], None))
             if self._settings.tls_port:
@@ -73,9 +76,24 @@ class Wires:
     async def _listen(self, transport: str, address: str, port: int, context: ssl.SSLContext | None) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         return await loop.create_server(
-            lambda: StreamFlow(self, transport, None), address, port, ssl=context,
-            ssl_handshake_timeout=_CONNECTING if context else None,
+            lambda: StreamFlow(self, transport, None), sock=self._listening(socket.SOCK_STREAM, address, port),
+            backlog=_BACKLOG, ssl=context, ssl_handshake_timeout=_CONNECTING if context else None,
         )  # fmt: skip
+
+    def _listening(self, kind: socket.SocketKind, address: str, port: int) -> socket.socket:
+        """Return a bound socket, of both families for ``::``; never one that shares its port with another process."""
+        made = socket.socket(socket.AF_INET6 if self._dual else socket.AF_INET, kind)
+        try:
+            made.setblocking(False)  # noqa: FBT003  the function's only parameter
+            if kind is socket.SOCK_STREAM:  # a port whose last connections are still dying is free
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self._dual:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            made.bind((address, port))
+        except BaseException:
+            made.close()
+            raise
+        return made
 
     def close(self) -> None:
         """Close every socket."""
@@ -95,7 +113,8 @@ class Wires:
     def send_datagram(self, data: bytes, remote: tuple[str, int]) -> None:
         """Send one datagram; a network that refuses it is found out by timers."""
         if self._udp is not None and not self._udp.is_closing() and 0 < remote[1] <= _HIGHEST_PORT:
-            self._udp.sendto(data, remote)
+            host = remote[0]
+            self._udp.sendto(data, (_MAPPED + host if self._dual and ":" not in host else host, remote[1]))
 
     def flow(self, target: Target) -> Flow:
         """Return the way to a target; a connection that is not there yet is being made."""
@@ -252,7 +271,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._wires = wires
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        self._wires.receive(data, UdpFlow(self._wires, (addr[0], addr[1])))
+        self._wires.receive(data, UdpFlow(self._wires, (addr[0].removeprefix(_MAPPED), addr[1])))
 
 
 def is_private(host: str) -> bool:

@@ -348,7 +348,7 @@ class Dialog:
 
     def _end(self) -> None:
         self._ended = True
-        self._around.remains.drop(self.call_id)
+        self._around.remains.drop(self.call_id, self._remote)
         self._refresh()
         if self._answering is not None:
             self._around.transactions.hush(self._answering)  # nobody acknowledges an answer to what is over
