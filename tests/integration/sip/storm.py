@@ -9,6 +9,7 @@ where every message is read as the trunk's, the rest from strangers. The same se
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 import struct
@@ -106,7 +107,11 @@ class Mutator:
 
 @dataclass
 class Report:
-    """What a storm did. ``sizes``: KiB of both lines with all that they started, before and after each wave."""
+    """What a storm did.
+
+    ``lines``: resident KiB of the two lines' own processes, before and after each wave; ``workers``: of all that they
+    started, shared pages counted once.
+    """
 
     datagrams: int = 0
     seconds: float = 0.0
@@ -114,21 +119,23 @@ class Report:
     ends: Counter[str] = field(default_factory=Counter)
     pages: Counter[int] = field(default_factory=Counter)
     arrived: Counter[str] = field(default_factory=Counter)
-    sizes: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    workers: list[int] = field(default_factory=list)
     log_bytes: int = 0
     t38: int = 0
 
-    @property
-    def growth(self) -> int:
-        """How much more memory there was at the end of the last wave than at the end of the first."""
-        return self.sizes[-1] - self.sizes[1]
+    def weigh(self, *offices: SipOffice) -> None:
+        """Note the memory. Workers come and go with their calls: only the lines' own says something of a leak."""
+        families = [_family(office.processes[-1].pid) for office in offices]
+        self.lines.append(sum(_size(line, "Rss:") for line, *_ in families))
+        self.workers.append(sum(_size(pid, "Pss:") for _, *started in families for pid in started))
 
     def __str__(self) -> str:
         return (
             f"{self.datagrams} datagrams in {self.seconds:.0f} s, {self.dropped} dropped by the kernel; "
             f"calls {dict(self.ends)} ({self.t38} in T.38), pages confirmed {dict(self.pages)}, "
             f"arrived {dict(self.arrived)}; "
-            f"memory {self.sizes[0]} -> {self.sizes[-1]} KiB (most {max(self.sizes)}); log {self.log_bytes} bytes"
+            f"memory of the lines {self.lines} KiB, of their workers {self.workers} KiB; log {self.log_bytes} bytes"
         )  # fmt: skip
 
 
@@ -159,11 +166,11 @@ async def _wave(
     calls = [asyncio.create_task(_call(ours, going, modes[n % 2], report)) for n in range(CALLS)]
     for _ in calls:
         await asyncio.wait_for(going.acquire(), 60)
-    report.sizes.append(_size(ours) + _size(theirs))
+    report.weigh(ours, theirs)
     began = asyncio.get_running_loop().time()
     await _rage(ours, theirs, mutator, datagrams, rate, calls, report)
     report.seconds += asyncio.get_running_loop().time() - began
-    report.sizes.append(_size(ours) + _size(theirs))
+    report.weigh(ours, theirs)
     await asyncio.gather(*calls)
     for _ in calls:
         end = (await theirs.arrived(60))[-1]
@@ -241,19 +248,22 @@ def _media(*offices: SipOffice) -> list[int]:
     return [port for office in offices for port in bound if port in office.media[:-1]]
 
 
-def _size(office: SipOffice) -> int:
-    """Return the memory of a line's process and of all that it started, shared pages counted once, KiB."""
-    total, waiting = 0, [office.processes[-1].pid]
-    while waiting:
-        folder = Path("/proc") / str(waiting.pop())
-        try:
-            rollup = (folder / "smaps_rollup").read_text()
-            children = [task.read_text().split() for task in folder.glob("task/*/children")]
-        except OSError:
-            continue
-        total += next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
-        waiting += [int(child) for few in children for child in few]
-    return total
+def _family(pid: int) -> list[int]:
+    """Return a process and all that it started."""
+    found = [pid]
+    for one in found:
+        for task in Path(f"/proc/{one}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, task.read_text().split())
+    return found
+
+
+def _size(pid: int, kind: str) -> int:
+    """Return the memory of a process by a line of smaps_rollup, KiB; 0 where it is gone."""
+    with contextlib.suppress(OSError):
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith(kind)), 0)
+    return 0
 
 
 if __name__ == "__main__":
