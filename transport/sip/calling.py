@@ -7,12 +7,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Awaitable, Callable, Sequence
 
     from transport.network import Refused, Signal
     from transport.sip.digest import Answerer
+    from transport.sip.leg import SipLeg
+    from transport.sip.ports import MediaPorts
+    from transport.sip.record import Captures
     from transport.sip.stack.invitations import Invite
     from transport.sip.stack.messages import Flow
+    from transport.sip.stack.station import Station
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """What every leg of a line shares. ``later``: run a callback after seconds, returns what cancels it."""
+
+    station: Station
+    ports: MediaPorts
+    later: Callable[[float, Callable[[], None]], Callable[[], None]]
+    random: random.Random
+    captures: Captures
+    legs: dict[str, SipLeg]
 
 
 @dataclass(frozen=True, slots=True)

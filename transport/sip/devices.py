@@ -152,16 +152,13 @@ class Devices:
     # what devices ask
 
     def claims(self, asked: Asked) -> bool:
-        """Return whether a request says that it is a device's: by its credentials, its From, or where it comes from."""
+        """Return whether a request is a device's: by its credentials, or by the end that it registered from.
+
+        Its From says nothing: a carrier's caller chooses that.
+        """
         if any(self._challenger.username(value) for value in messages.texts(asked.request, "authorization")):
             return True
-        try:
-            user = messages.address(asked.request, "from").uri.user
-        except BadAddress:
-            return False
-        return user in self._by_username or bool(
-            self._registrar.at(asked.flow.transport, asked.flow.remote, time.time())
-        )
+        return bool(self._registrar.at(asked.flow.transport, asked.flow.remote, time.time()))
 
     def admit(self, asked: Asked) -> Device | None:
         """Take a request of somebody who is no trunk; return the device whose INVITE it proved to be.

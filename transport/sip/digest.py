@@ -103,6 +103,9 @@ class Answerer:
         return "Digest " + ", ".join([*quoted, *(f"{name}={value}" for name, value in bare.items())])
 
 
+_SPENT = 2**32  # above every counter
+
+
 class Verdict(Enum):
     """What came of checking an Authorization."""
 
@@ -168,10 +171,10 @@ class Challenger:
             return False
         if not -1.0 <= now - struct.unpack(">d", head[:8])[0] <= LIFETIME:
             return False
-        if count and used <= self._used.get(nonce, 0):
-            return False
+        if nonce in self._used and (not count or used <= self._used[nonce]):
+            return False  # without a counter a nonce is good once
         self._used.pop(nonce, None)
-        self._used[nonce] = used
+        self._used[nonce] = used if count else _SPENT
         while len(self._used) > _NONCES_REMEMBERED:
             self._used.popitem(last=False)
         return True

@@ -10,54 +10,34 @@ those of the last agreed description; sockets that nobody took are closed by
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from transport.network import Alerting, Changed, Connected, Gone, Refused, Signal
 from transport.seam import T38Mode
 from transport.sip import record
-from transport.sip.calling import Attempt, Plan, Unreachable, contact_of
-from transport.sip.ports import MediaPorts, NoPort
+from transport.sip.calling import Attempt, Plan, Premises, Unreachable, contact_of
+from transport.sip.ports import MediaPair, NoPort
 from transport.sip.session import Session
 from transport.sip.stack.dialogs import Dialog, Reply
 from transport.sip.uri import BadAddress, parse_address, parse_uri
 
 if TYPE_CHECKING:
-    import random
-    import socket
     from collections.abc import Callable
 
     from transport.order import Media
     from transport.sip import sdp
     from transport.sip.stack.invitations import Invitation, Refusal, Summons
     from transport.sip.stack.messages import Flow
-    from transport.sip.stack.station import Station
 
 #: Seconds after the answer at which the called side offers T.38: behind most machines' CED.
 T38_AFTER = 1.0
 #: Seconds without any response after which the next target is tried, and what the last one gets.
 SILENCE, LAST_SILENCE = 4.0, 10.0
-_MOST_OFFERS = 4
-_MOST_REDIRECTS = 2
-_BUFFERED = 100
+_MOST_OFFERS, _MOST_REDIRECTS = 4, 2
 _NOT_ACCEPTABLE = Reply(488, "Not Acceptable Here")
-_FAILOVER = range(500, 600)
+_OK, _REDIRECTS, _FAILOVER = range(200, 300), range(300, 400), range(500, 600)
 _GLARE = 491
-_REDIRECTS = range(300, 400)
-_OK = range(200, 300)
-
-
-@dataclass(frozen=True, slots=True)
-class Premises:
-    """What every leg of a line shares. ``later``: run a callback after seconds, returns what cancels it."""
-
-    station: Station
-    ports: MediaPorts
-    later: Callable[[float, Callable[[], None]], Callable[[], None]]
-    random: random.Random
-    captures: record.Captures
-    legs: dict[str, SipLeg]
 
 
 class _State(Enum):
@@ -76,9 +56,8 @@ class SipLeg:
         self._t38, self._codecs, self._ended = t38, codecs, ended
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
         self._state = _State.STARTING
-        self._trace: Callable[[str, str, str], None] | None = None
-        self._buffered: list[tuple[str, str]] = []
-        self._sockets: list[socket.socket] = []
+        self._notes = record.Notes()
+        self._sockets = MediaPair(premises.ports)
         self._session: Session | None = None
         self._media: Media | None = None
         self._invitation: Invitation | None = None
@@ -89,29 +68,22 @@ class SipLeg:
         self._attempts: list[Attempt] = []
         self._placing: asyncio.Task[None] | None = None
         self._timer: Callable[[], None] = lambda: None
-        self._offers = 0
-        self._redirects = 0
-        self._dialled = ""
-        self._alerted = False
-        self._offered_by_us = False
+        self._offers = self._redirects = 0
+        self._alerted = self._offered_by_us = False
+        self._dialled = self._name = ""
         self._ids: list[str] = []
         self.codes: Callable[[int], None] = lambda _: None
-        self._name = ""
 
     # what a line sees
 
     @property
     def trace(self) -> Callable[[str, str, str], None] | None:
         """Return where messages are noted."""
-        return self._trace
+        return self._notes.trace
 
     @trace.setter
     def trace(self, note: Callable[[str, str, str], None] | None) -> None:
-        self._trace = note if self._state is not _State.ENDED else None
-        if note is not None:
-            for arrow, text in self._buffered:
-                note(arrow, "sip", text)
-            self._buffered.clear()
+        self._notes.trace = note
 
     @property
     def name(self) -> str:
@@ -126,9 +98,7 @@ class SipLeg:
 
     def take_media(self) -> tuple[int, ...]:
         """Give away the sockets of RTP and UDPTL."""
-        taken = tuple(one.detach() for one in self._sockets)
-        self._sockets.clear()
-        return taken
+        return self._sockets.detach()
 
     async def signal(self) -> Signal:
         """Return what the network says next."""
@@ -165,7 +135,7 @@ class SipLeg:
     def hang_up(self) -> None:
         """End the call in any state."""
         if self._state is _State.ENDED:
-            self._close_sockets()
+            self._sockets.close()
             return
         if self._placing is not None:
             self._placing.cancel()
@@ -176,11 +146,11 @@ class SipLeg:
         elif self._summons is not None:
             self._summons.refuse(480, "Temporarily Unavailable")
         self._over()
-        self._close_sockets()
+        self._sockets.close()
 
     def note(self, text: str, *, outgoing: bool) -> None:
         """Note a message in the trace, or a remark of ours where ``text`` is no message."""
-        self._noted(">" if outgoing else "<", record.line(text))
+        self._notes.add(">" if outgoing else "<", record.line(text))
 
     # beginning
 
@@ -234,9 +204,7 @@ class SipLeg:
 
     def _bind(self, flow: Flow) -> Session:
         """Return a session for a flow, on this leg's sockets; raises :class:`NoPort`."""
-        if not self._sockets:
-            self._sockets = list(self._premises.ports.take())
-        rtp, udptl = (one.getsockname()[1] for one in self._sockets)
+        rtp, udptl = self._sockets.numbers()
         number = self._premises.random.randrange(1, 2**31)
         self._session = Session(self._t38, self._codecs, host=flow.local[0], rtp=rtp, udptl=udptl, number=number)
         return self._session
@@ -246,7 +214,7 @@ class SipLeg:
         if self._invitation is None or not self._invitation.silent or self._dialog is not None:
             return
         self._invitation.leave()
-        self._noted("-", f"no response from {attempt.where} within {seconds:.0f} s")
+        self._notes.add("-", f"no response from {attempt.where} within {seconds:.0f} s")
         if self._attempts:
             self._next()
         else:
@@ -269,7 +237,7 @@ class SipLeg:
             return
         if (refusal.fault or refusal.code in _FAILOVER) and self._attempts and not self._alerted:
             why = refusal.fault or f"{refusal.code} {refusal.reason}"
-            self._noted("-", f"{why}: trying {self._attempts[0].where}")
+            self._notes.add("-", f"{why}: trying {self._attempts[0].where}")
             self._next()
         elif refusal.fault:
             self._refuse_here(Refused(None, refusal.fault))
@@ -357,7 +325,7 @@ class SipLeg:
             if media is not None:
                 self._change(media)
                 return
-            self._noted("-", "T.38 was accepted without a port for it: back to audio")
+            self._notes.add("-", "T.38 was accepted without a port for it: back to audio")
             session.withdraw()
             if self._dialog is not None:
                 self._dialog.offer(session.offer())
@@ -368,7 +336,7 @@ class SipLeg:
             low, high = (2.1, 4.0) if self._plan is not None else (0.0, 2.0)
             self._timer = self._premises.later(self._premises.random.uniform(low, high), self._offer_t38)
         else:
-            self._noted("-", f"T.38 was refused ({code} {reason[:40]}): the call stays in audio")
+            self._notes.add("-", f"T.38 was refused ({code} {reason[:40]}): the call stays in audio")
 
     def gone(self, reason: str) -> None:
         """Take the end that the far side or the network made."""
@@ -423,21 +391,10 @@ class SipLeg:
         if self._state is _State.ENDED:
             return
         if self._state is not _State.CONNECTED:  # who was told of media may still be about to take them
-            self._close_sockets()
+            self._sockets.close()
         self._state = _State.ENDED
         self._timer()
-        self._trace = None  # whoever took the notes closes their file now
+        self._notes.close()
         for call_id in self._ids:
             self._premises.legs.pop(call_id, None)
         self._ended(self)
-
-    def _close_sockets(self) -> None:
-        for one in self._sockets:
-            one.close()
-        self._sockets.clear()
-
-    def _noted(self, arrow: str, text: str) -> None:
-        if self._trace is not None:
-            self._trace(arrow, "sip", text)
-        elif self._state is not _State.ENDED and len(self._buffered) < _BUFFERED:
-            self._buffered.append((arrow, text))

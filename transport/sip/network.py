@@ -15,11 +15,11 @@ from transport.accounts import DEVICE
 from transport.network import Incoming, Refused
 from transport.seam import LineTable, T38Mode
 from transport.sip import record, sdp
-from transport.sip.calling import RefusedLeg
+from transport.sip.calling import Premises, RefusedLeg
 from transport.sip.connections import Target, trust
 from transport.sip.devices import Devices
 from transport.sip.guard import Guard, Misdeed
-from transport.sip.leg import Premises, SipLeg
+from transport.sip.leg import SipLeg
 from transport.sip.ports import MediaPorts
 from transport.sip.remains import Remains
 from transport.sip.resolver import DnsLookup, Lookup, Resolver

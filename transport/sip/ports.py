@@ -11,6 +11,33 @@ class NoPort(Exception):
     """Every media port is in use."""
 
 
+class MediaPair:
+    """The two sockets of one call, opened when they are needed."""
+
+    def __init__(self, ports: MediaPorts) -> None:
+        self._ports = ports
+        self._sockets: list[socket.socket] = []
+
+    def numbers(self) -> tuple[int, int]:
+        """Return the ports of RTP and UDPTL; raises :class:`NoPort`."""
+        if not self._sockets:
+            self._sockets = list(self._ports.take())
+        rtp, udptl = (int(one.getsockname()[1]) for one in self._sockets)
+        return rtp, udptl
+
+    def detach(self) -> tuple[int, ...]:
+        """Give the descriptors away; none where they were not opened, or given away before."""
+        taken = tuple(one.detach() for one in self._sockets)
+        self._sockets.clear()
+        return taken
+
+    def close(self) -> None:
+        """Close what was not given away."""
+        for one in self._sockets:
+            one.close()
+        self._sockets.clear()
+
+
 class MediaPorts:
     """A range of ports, used round robin so that a late packet of a call does not meet the next one."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ _CALL_ID = re.compile(r"^(?:call-id|i)[ \t]*:[ \t]*(\S{1,256})", re.IGNORECASE |
 _CSEQ = re.compile(r"^cseq[ \t]*:[ \t]*\d+[ \t]+(\S{1,32})", re.IGNORECASE | re.MULTILINE)
 _REASON = re.compile(r"^reason[ \t]*:[ \t]*(.{1,120})", re.IGNORECASE | re.MULTILINE)
 _LONGEST = 200
+_EARLY = 100
 _CALLS, _MESSAGES, _CHARACTERS = 20, 200, 20_000
 
 
@@ -56,6 +58,42 @@ def line(text: str) -> str:
     if reason is not None:
         said += f" (reason {reason[1].strip()})"
     return "".join(one if " " <= one <= "~" else "?" for one in said)[:_LONGEST]
+
+
+Trace = Callable[[str, str, str], None]
+
+
+class Notes:
+    """The notes of one call: told to a trace once there is one, and to none after :meth:`close`."""
+
+    def __init__(self) -> None:
+        self._trace: Trace | None = None
+        self._early: list[tuple[str, str]] = []
+        self._closed = False
+
+    @property
+    def trace(self) -> Trace | None:
+        """Return where notes go."""
+        return self._trace
+
+    @trace.setter
+    def trace(self, trace: Trace | None) -> None:
+        self._trace = None if self._closed else trace
+        if trace is not None:
+            for arrow, text in self._early:
+                trace(arrow, "sip", text)
+            self._early.clear()
+
+    def add(self, arrow: str, text: str) -> None:
+        """Note a line: ``>`` we said it, ``<`` we heard it, ``-`` a remark of ours."""
+        if self._trace is not None:
+            self._trace(arrow, "sip", text)
+        elif not self._closed and len(self._early) < _EARLY:
+            self._early.append((arrow, text))
+
+    def close(self) -> None:
+        """Note no more: whoever took the notes closes their file now."""
+        self._closed, self._trace = True, None
 
 
 @dataclass
