@@ -63,6 +63,7 @@ class Trunk:
         self._call_id, self._number = secrets.token_hex(16), secrets.randbelow(10000)
         self._turn = 0
         self._registrar: Flow | None = None
+        self._registering = False
         self.calls = 0
         self.last_code: int | None = None
         self.lookup_trouble = ""
@@ -208,12 +209,13 @@ class Trunk:
         ours = f"<{Uri('sip', self.account.username, self.domain)}>"
         contact = contact_of(self.account.username or "fax", flow)
         self._number += 10
+        self._registrar, self._registering = flow, True
         response = await self._asked(
             "REGISTER", str(Uri("sip", "", self.domain, self._port)), flow, sender=ours, receiver=ours,
             call_id=self._call_id, number=self._number, contact=contact,
             headers=[("Expires", str(self.registration.expires))],
         )  # fmt: skip
-        now = self._clock()
+        now, self._registering = self._clock(), False
         if response.fault:
             self._turn += 1
             self.registration.failed(now, f"no answer from {target.host}:{target.port}: {response.fault}")
@@ -228,12 +230,12 @@ class Trunk:
             return await self.register()
         if self.registration.trouble:
             return self.registration.trouble
-        self._registrar = flow
         return f"registered for {self.registration.until - now:.0f} s at {target.host}:{target.port}"
 
     def leave(self) -> bool:
         """Take our registration back, without waiting for the answer; returns whether there was one."""
-        if not self.registration.registered(self._clock()) or self._registrar is None:
+        known = self.registration.registered(self._clock()) or self._registering
+        if not known or self._registrar is None:
             return False
         flow = self._registrar
         ours = f"<{Uri('sip', self.account.username, self.domain)}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -356,3 +357,52 @@ async def test_a_successor_ends_the_calls_that_a_dead_line_left(tmp_path: Path) 
             while not isinstance(said := await signal(incoming.leg), Gone):
                 assert isinstance(said, Changed)
         assert not list((tmp_path / "dialogs").iterdir())
+
+
+@pytest.mark.parametrize("host", [LOOPBACK, "::1"])
+@pytest.mark.parametrize("transport", [UDP, TCP])
+async def test_a_line_on_every_address_speaks_both_families(host: str, transport: SipTransport) -> None:
+    """Lost otherwise: a line that listens on ``::`` is deaf to every trunk of today, or of tomorrow."""
+    async with office(address="::") as near, office(address="::") as far:
+        near.publish(TrunkAccount("peer", host, far.port, transport, options_seconds=0))
+        far.publish(TrunkAccount("peer", host, near.port, transport, options_seconds=0))
+        await until(lambda: far.network._trunks["peer"].addresses)
+        leg = near.dial(t38=T38Mode.NEVER)
+        incoming = await far.incoming()
+        incoming.leg.answer()
+        ours, theirs = await signal(leg), await signal(incoming.leg)
+        assert isinstance(ours, Connected)
+        assert isinstance(theirs, Connected)
+        assert ours.media.host == theirs.media.host == host
+        incoming.leg.hang_up()
+        assert isinstance(await signal(leg), Gone)
+
+
+async def test_a_trunk_taken_out_of_the_table_is_told_that_we_leave(two: tuple[Office, Office]) -> None:
+    """Lost otherwise: a registrar sends calls for ten minutes to a line that no longer takes them."""
+    near, far = two
+    far.publish(devices=(ATA,))
+    near.publish(TrunkAccount("peer", LOOPBACK, far.port, username="ata1", password="s3cret", register=True))
+
+    async def registered() -> bool:
+        return bool((await far.status("devices", "ata"))["up"])
+
+    await until(registered)
+    near.publish()
+
+    async def left() -> bool:
+        return not await registered()
+
+    await until(left)
+
+
+async def test_the_time_of_a_registration_is_what_the_trunk_says(two: tuple[Office, Office]) -> None:
+    """Lost otherwise: a carrier that wants short registrations has none of us half of the time."""
+    near, far = two
+    far.publish(devices=(ATA,))
+    account = TrunkAccount("peer", LOOPBACK, far.port, username="ata1", password="s3cret", register=True)
+    for asked, granted in ((120, 120), (30, 60)):  # the second is too brief for the registrar: 423
+        near.publish(replace(account, expires=asked))
+        await until(lambda: near.network._trunks["peer"].registration.registered(near.network._clock()))
+        (contact,) = (await far.status("devices", "ata"))["contacts"]
+        assert granted - 5 < contact["seconds"] <= granted

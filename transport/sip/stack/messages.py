@@ -337,8 +337,6 @@ def request(
     if contact:
         add(made, [("Contact", contact)])
     add(made, headers)
-    if method != "INVITE":
-        made.delHFs("expires")
     set_body(made, body)
     return made
 
