@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import accept, channels, claims, convert, policies
+from bench import accept, channels, claims, convert, loss, media, policies
 from bench.table import HEAD, line
 from tests.conftest import postgresql_folder
 
@@ -42,7 +42,13 @@ def measured() -> Iterator[Row]:
         yield from claims.table(server)
     yield from asyncio.run(convert.measure())
     yield from channels.rows()
+    yield from asyncio.run(_media())
+    yield from loss.rows()
     yield from policies.rows()
+
+
+async def _media() -> list[Row]:
+    return [row async for row in media.rows()]
 
 
 def main() -> None:

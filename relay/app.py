@@ -213,7 +213,7 @@ class Service:
         await recover(house.store, line, conclusion, self._lease.owner)
         self._run(watch_lost(house.store, conclusion, self._lease.owner, house.clock))
         await arrivals.recover()
-        await line.publish(house.policy.line_table())
+        await line.publish(await asyncio.to_thread(house.policy.line_table))
         await reroute(house.store, house.policy, house.ids, house.clock)
         house.policy.on_change.append(lambda: self._lines_changed(line))
         self._checks += [Check("line", line.trouble), checking.trunks(line, house.policy)]
@@ -222,7 +222,7 @@ class Service:
 
     async def _lines_changed(self, line: Line) -> None:
         """Tell the line what the policy says now, and send the faxes that wait by its trunks."""
-        await line.publish(self._house.policy.line_table())
+        await line.publish(await asyncio.to_thread(self._house.policy.line_table))
         house = self._house
         await reroute(house.store, house.policy, house.ids, house.clock)
 
@@ -235,7 +235,10 @@ class Service:
             checking.policy(house.policy),
             checking.deliveries(house.store, house.clock),
         ]
-        services = Services(house.store, house.ids, house.clock, self._links, self._enclosures, self._languages, checks)
+        services = Services(
+            house.store, house.ids, house.clock, self._links, self._enclosures, self._languages,
+            house.policy.trunks_again, checks,
+        )  # fmt: skip
         server = await serve_http(build(services), settings.web.address, settings.web.port)
         self._stack.push_async_callback(server.close)
         return settings.web.address, server.port

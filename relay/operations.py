@@ -77,7 +77,7 @@ class Operations:
     async def fax_resend(self, fax_id: int) -> Json:
         """Send an ended fax again as a new one; raises :class:`NotFound` and :class:`relay.errors.IllegalMove`."""
         new = await self._store.write(
-            resubmit, self._ids, fax_id, self._clock(), "the command line", self._policy.trunks
+            resubmit, self._ids, fax_id, self._clock(), "the command line", self._policy.trunks_again
         )
         return {"id": str(new), "resend_of": str(fax_id)}
 

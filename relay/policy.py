@@ -94,6 +94,13 @@ class PolicyHolder:
             return []
         return list(self.current.route(number, dialled).trunks) or [NOWHERE]
 
+    def trunks_again(self, row: Any) -> list[str]:
+        """Return the trunks by which a fax goes that is sent again: those of now, or what it is pinned to."""
+        if not row.settings.get("pinned"):
+            return self.trunks(row.number, row.peer)
+        kept: list[str] = row.settings["trunks"]
+        return kept if self.has_trunk(kept[0]) else [NOWHERE]
+
     def has_trunk(self, name: str) -> bool:
         """Return whether a trunk, or a device that takes faxes (``device:NAME``), is in the policy."""
         if not self._real_lines:

@@ -245,11 +245,11 @@ def resubmit(
     fax_id: int,
     now: float,
     who: str,
-    reroute: Callable[[str, str], list[str]] | None = None,
+    trunks_again: Callable[[sa.Row[Any]], list[str]],
 ) -> int:
     """Make a new fax of an ended one, to the same number with the same document, and return its id.
 
-    ``reroute``: gives the trunks for a number and a destination as they are now; without it, those of the old fax. A
+    ``trunks_again``: gives the trunks of a fax as the policy has them now (:meth:`PolicyHolder.trunks_again`). A
     person's decision: it may deliver twice what was ``uncertain``. Raises :class:`relay.errors.NotFound` and, for a
     fax that has not ended, :class:`relay.errors.IllegalMove`.
     """
@@ -258,10 +258,12 @@ def resubmit(
     made = connection.execute(sa.select(document).where(document.c.id == row.document_id).with_for_update()).one()
     if made.refusal is not None:
         raise IllegalMove(f"the document of fax {fax_id} cannot be faxed: {made.refusal} Send a new one.")
-    trunks = row.settings.get("trunks", []) if reroute is None else reroute(row.number, row.peer)
-    if row.settings.get("pinned"):
-        trunks = row.settings["trunks"]
-    settings = {**row.settings, "trunks": trunks} if trunks else row.settings
+    trunks = trunks_again(row)
+    if trunks == [routes.NOWHERE]:
+        raise IllegalMove(f"no telephone line serves {row.peer} now; add a trunk to the policy, then send it again")
+    settings = {key: value for key, value in row.settings.items() if key != "gone"} | (
+        {"trunks": trunks} if trunks else {}
+    )
     new = faxes.create(
         connection,
         ids,

@@ -307,4 +307,5 @@ class _Call:
             alerted=True,
             fine=outcome.fine,
             heard=outcome.heard,
+            worker_died=outcome.hangup is Hangup.LOST_WORKER,
         )

@@ -13,7 +13,6 @@ import itertools
 import logging
 import re
 import socket
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,7 +84,7 @@ class ProcessLine:
         self._broken = ""
         self._keeper: asyncio.Task[None] | None = None
         self._sending: dict[str, tuple[asyncio.Future[CallResult], Callable[[CallEvent], None]]] = {}
-        self._arriving: dict[str, str] = {}  # call -> trunk
+        self._arriving: set[str] = set()
         self._unforgotten: set[str] = set()
         self._arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
         self._numbers = itertools.count(1)
@@ -98,12 +97,10 @@ class ProcessLine:
 
     @property
     def channels(self) -> Mapping[str, int]:
-        """How many calls each trunk and each device can carry for us: those that came in take their place meanwhile."""
-        taken = Counter(self._arriving.values())
+        """How many calls each trunk and each device carries at once, both ways together."""
         trunks = {trunk.name: trunk.channels for trunk in self._table.trunks}
         devices = {f"{DEVICE}{device.name}": device.channels for device in self._table.devices if device.inbound}
-        whole = {**self._channels, **trunks, **devices}
-        return {name: max(count - taken[name], 0) for name, count in whole.items()}
+        return {**self._channels, **trunks, **devices}
 
     async def trouble(self) -> str | None:
         """Return what keeps the line from carrying calls, in words; ``None`` when it is up."""
@@ -310,10 +307,10 @@ class ProcessLine:
 
     def _arrived(self, arrival: Arrival) -> None:
         if isinstance(arrival, Arriving):
-            self._arriving[arrival.call] = arrival.trunk
+            self._arriving.add(arrival.call)
             self._unforgotten.add(arrival.call)
         elif isinstance(arrival, Arrived):
-            self._arriving.pop(arrival.call, None)
+            self._arriving.discard(arrival.call)
         self._arrivals.put_nowait(arrival)
 
     def _lost(self, call: str) -> None:

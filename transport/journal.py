@@ -115,8 +115,9 @@ class Journal:
         if self._notes == MAX_NOTES:
             arrow, text = "-", "there was more than is kept"
         fields = {"clock": time.monotonic(), "arrow": arrow, "layer": layer, "text": printable_line(text)}
-        with contextlib.suppress(OSError):
-            self._write(_record(Kind.NOTE, fields, b""))
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                self._write(_record(Kind.NOTE, fields, b""), tries=1)
 
     def heal(self) -> Evidence:
         """Cut off the torn record of a writer that died, so that more can be appended; return what is left.
@@ -136,16 +137,34 @@ class Journal:
         """Write how the call ended."""
         self.append(Kind.ENDED, encode(result))
 
-    def _write(self, record: bytes) -> None:
-        """Write a record whole or, on a full disk, not at all: a torn one makes those behind it unreadable."""
-        before, left = os.fstat(self._descriptor).st_size, memoryview(record)
+    def _write(self, record: bytes, tries: int = 200) -> None:
+        """Write a record whole or, on a full disk, not at all: a torn one makes those behind it unreadable.
+
+        Line and worker write: neither may cut off what the other wrote, so they take turns. A worker that was taken
+        over could keep its turn for ever: nobody waits for longer than ``tries`` milliseconds.
+        """
+        self._lock(tries)
         try:
-            while left:
-                left = left[os.write(self._descriptor, left) :]
-        except OSError:
-            if os.fstat(self._descriptor).st_size == before + len(record) - len(left):  # nobody wrote meanwhile
+            before, left = os.fstat(self._descriptor).st_size, memoryview(record)
+            try:
+                while left:
+                    left = left[os.write(self._descriptor, left) :]
+            except OSError:
                 os.ftruncate(self._descriptor, before)
-            raise
+                raise
+        finally:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+    def _lock(self, tries: int) -> None:
+        for left in reversed(range(tries)):
+            try:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not left:
+                    raise
+                time.sleep(0.001)
+            else:
+                return
 
     def close(self) -> None:
         """Give the descriptor back; the lock goes with the last one."""

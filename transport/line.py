@@ -136,7 +136,7 @@ class LineProcess:
         if capacity is None:
             result = self._not_carried(request, f"there is no trunk {trunk}")
         elif self._busy[trunk] >= capacity:
-            result = self._not_carried(request, f"all {capacity} channels of {trunk} are in use")
+            result = self._not_carried(request, f"all {capacity} channels of {trunk} are in use", full=True)
         else:
             alone = self._proven.alone(trunk, number, inbound=False)
             with self._channel(trunk):
@@ -144,11 +144,12 @@ class LineProcess:
             self._learn(trunk, number, result)
         self._main.post({"say": "result", "result": encode(result)})
 
-    def _not_carried(self, request: CallRequest, reason: str) -> CallResult:
+    def _not_carried(self, request: CallRequest, reason: str, *, full: bool = False) -> CallResult:
         simulated = self._premises.network.simulated
         return CallResult(
-            request.call, Cause.TRUNK_DOWN, 0, last_page_offered=False, simulated=simulated, sip_reason=reason
-        )
+            request.call, Cause.TRUNK_DOWN, 0, last_page_offered=False, simulated=simulated, sip_reason=reason,
+            line_full=full,
+        )  # fmt: skip
 
     def _incoming(self, incoming: Incoming) -> None:
         """Answer a ringing number, if it is ours (or a device of ours calls) and has a free channel."""
@@ -159,8 +160,16 @@ class LineProcess:
         elif self._busy[trunk] >= capacity or (not incoming.device and self._full(number)):
             incoming.leg.refuse(*_BUSY)
         else:
+            self._busy[trunk] += 1  # at once: a burst of calls comes before the first of their tasks runs
+            self._inbound[number] += not incoming.device
             call = f"{INBOUND}{uuid.uuid4().hex}"
             self._start(call, lambda cancelled: self._receive(incoming, call, cancelled))
+            self._calls[call][0].add_done_callback(lambda _: self._left(incoming))
+
+    def _left(self, incoming: Incoming) -> None:
+        self._busy[incoming.trunk] -= 1
+        self._inbound[incoming.number] -= not incoming.device
+        self._inbound += Counter()  # forgets what is at zero
 
     def _full(self, number: str) -> bool:
         limit = self._table.inbound_channels.get(number)
@@ -180,12 +189,7 @@ class LineProcess:
 
         trunk, caller = incoming.trunk, incoming.caller
         alone = self._proven.alone(trunk, caller, inbound=not incoming.device)
-        self._inbound[incoming.number] += 1
-        try:
-            with self._channel(trunk):
-                result = await calls.receive(self._premises, incoming, call, report, cancelled, alone=alone)
-        finally:
-            self._inbound[incoming.number] -= 1
+        result = await calls.receive(self._premises, incoming, call, report, cancelled, alone=alone)
         if result is not None:
             self._learn(trunk, caller, result)
 
@@ -198,8 +202,7 @@ class LineProcess:
             self._busy[trunk] -= 1
 
     def _learn(self, trunk: str, number: str, result: CallResult) -> None:
-        died = result.cause is Cause.LOCAL and result.sip_code is not None
-        self._proven.ended(trunk, number, result, worker_died=died)
+        self._proven.ended(trunk, number, result, worker_died=result.worker_died)
 
 
 def _table(messages: list[dict[str, Any]]) -> LineTable:

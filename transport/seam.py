@@ -123,7 +123,8 @@ class CallResult:
     ``sip_reason`` and ``t30_reason``. Durations in seconds. ``coding``: ``MH``, ``MR``, ``MMR`` or empty.
     ``modem``: ``V.17``, ``V.29``, ``V.27ter`` or empty. ``media_lost``: packets lost that nothing repaired.
     ``alerted``: the far end rang or answered, so that the trunk had carried the call to it. ``fine``: whether the far
-    machine takes fine pages, ``None`` if it did not say. ``heard``: packets of media that came.
+    machine takes fine pages, ``None`` if it did not say. ``heard``: packets of media that came. ``worker_died``: the
+    media worker died in the call. ``line_full``: every channel of the trunk was taken, and nothing was dialled.
     ``simulated``: no telephone line was involved; whatever shows this result must say so.
     """
 
@@ -151,6 +152,8 @@ class CallResult:
     alerted: bool = False
     fine: bool | None = None
     heard: int = 0
+    worker_died: bool = False
+    line_full: bool = False
 
     @property
     def too_fine(self) -> bool:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from transport.seam import Arriving, CallResult
 
 _TIFF = "image/tiff"
+#: A machine may be switched off over a night and a day: calls each half hour.
+PATIENT = {"retries": {"retries": 96, "delay": 1800.0}}
 
 
 def sent_by(policy: PolicyHolder, arriving: Arriving, result: CallResult, pages: Blob | None) -> Submission | None:
@@ -84,9 +86,7 @@ def passed_on(settings: dict[str, Any], number: str, pages: File, fax_id: int) -
     if not devices:
         return None
     recipients = tuple(
-        Recipient(
-            number, name, {"trunks": [f"{DEVICE}{name}"], "pinned": True, "passes_on": fax_id, "resolution": "fine"}
-        )
+        Recipient(number, name, {**PATIENT, "trunks": [f"{DEVICE}{name}"], "pinned": True, "passes_on": fax_id})
         for name in devices
     )
     return Submission(

@@ -5,6 +5,7 @@ Called after the call, after the death of the line, or by the next service after
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from relay.ids import IdSource
     from relay.store.engine import Store
     from transport.seam import TraceEntry
+
+
+#: Seconds until a fax for which there was no channel is tried again.
+FULL = 10.0
 
 
 class Conclusion:
@@ -57,6 +62,8 @@ class Conclusion:
         made = connection.execute(sa.select(attempt).where(attempt.c.id == attempt_id)).one()
         known = row.settings.get("trunks", [])  # the policy may have changed during the call
         left = [trunk for trunk in row.route.split(",") if trunk != made.trunk and trunk in known]
+        if result.line_full:
+            return self._undone(connection, row, attempt_id, result, fence)
         decision = self._decide(connection, row, result, left)
         faxes.move(
             connection, self._ids, fax_id, decision.after, at=now, reason=decision.reason, fence=fence,
@@ -90,6 +97,22 @@ class Conclusion:
             coarser_document(connection, self._ids, faxes.get(connection, fax_id), now)
         return decision
 
+    def _undone(
+        self, connection: sa.Connection, row: sa.Row[Any], attempt_id: int, result: CallResult, fence: int
+    ) -> Decision:
+        """Take back an attempt for which there was no channel: calls that came in hold them. Nothing was dialled."""
+        ended = row.cancel_requested
+        after = Outbound.CANCELLED if ended else Outbound.QUEUED
+        reason = "cancelled before it was dialled" if ended else f"{result.sip_reason}; it waits for one"
+        now = self._clock()
+        faxes.move(
+            connection, self._ids, row.id, after, at=now, reason=reason, fence=fence,
+            changes={"attempts": row.attempts - 1, "not_before": now + FULL},
+        )  # fmt: skip
+        connection.execute(attempt.delete().where(attempt.c.id == attempt_id))
+        queue.free_channel(connection, row.id)
+        return Decision(after, reason, timedelta(seconds=FULL), spends=False)
+
     def _decide(self, connection: sa.Connection, row: sa.Row[Any], result: CallResult, left: list[str]) -> Decision:
         rendering = connection.execute(
             sa.select(document.c.rendering).where(document.c.id == row.document_id)
@@ -105,6 +128,8 @@ class Conclusion:
         if decision.after in (Outbound.QUEUED, Outbound.PREPARING) and row.cancel_requested:
             told = f"cancelled with {result.pages_confirmed} of {row.pages} pages confirmed"
             return Decision(Outbound.CANCELLED, told)
+        if decision.after in (Outbound.QUEUED, Outbound.PREPARING) and row.settings.get("gone"):
+            return Decision(Outbound.FAILED, f"{decision.reason.split(';')[0]}; {row.settings['gone']}")
         return decision
 
     def _next_way(

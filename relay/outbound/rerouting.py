@@ -54,6 +54,8 @@ def _write(connection: sa.Connection, fax_id: int, trunks: list[str]) -> int:
     if row.state not in _GOING:
         return 0
     values = {"route": routes.written(connection, trunks), "settings": {**row.settings, "trunks": trunks}}
+    if trunks == [routes.NOWHERE]:
+        values["reason"] = "it waits: no trunk of the policy serves this number"
     connection.execute(fax.update().where(fax.c.id == fax_id).values(values))
     announce(connection, Topic.DIAL)
     return 1
@@ -61,8 +63,11 @@ def _write(connection: sa.Connection, fax_id: int, trunks: list[str]) -> int:
 
 def _fail(connection: sa.Connection, ids: IdSource, fax_id: int, trunk: str, now: float) -> int:
     row = faxes.get(connection, fax_id, lock=True)
-    if row.state not in _GOING or row.state == Outbound.DIALING.value:
+    if row.state not in _GOING:
         return 0
     reason = f"the policy has no {trunk.replace(':', ' ')} any more"
+    if row.state == Outbound.DIALING.value:  # its call ends as it ends, and then no other follows
+        connection.execute(fax.update().where(fax.c.id == fax_id).values(settings={**row.settings, "gone": reason}))
+        return 1
     faxes.move(connection, ids, fax_id, Outbound.FAILED, at=now, reason=reason)
     return 1

@@ -54,8 +54,17 @@ class Actions:
     """The pages of links that act."""
 
     def __init__(
-        self, store: Store, ids: IdSource, clock: Callable[[], float], links: Links, pages: Pages, *, zone: tzinfo
+        self,
+        store: Store,
+        ids: IdSource,
+        clock: Callable[[], float],
+        links: Links,
+        pages: Pages,
+        trunks_again: Callable[[sa.Row[Any]], list[str]],
+        *,
+        zone: tzinfo,
     ) -> None:
+        self._trunks_again = trunks_again
         self._store = store
         self._ids = ids
         self._clock = clock
@@ -124,7 +133,7 @@ class Actions:
                 else "Its call is being hung up; the receipt will tell what had arrived."
             )
             return Page("The fax is cancelled" if done else "The fax is being cancelled", (told,), fax_id=link.fax_id)
-        new = resubmit(connection, self._ids, link.fax_id, now, WHO)
+        new = resubmit(connection, self._ids, link.fax_id, now, WHO, self._trunks_again)
         return Page("The fax will be sent again", ("You will get a new receipt.",), fax_id=new)
 
     def _check_unused(self, connection: sa.Connection, link: Link) -> None:

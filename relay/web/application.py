@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
@@ -20,6 +20,8 @@ from relay.web.pages import Pages, StrictHeaders
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import tzinfo
+
+    import sqlalchemy as sa
 
     from relay.ids import IdSource
     from relay.mailer.enclosures import Enclosures
@@ -39,6 +41,7 @@ class Services:
     links: Links
     enclosures: Enclosures
     languages: Languages
+    trunks_again: Callable[[sa.Row[Any]], list[str]]
     checks: Sequence[Check] = ()
     zone: tzinfo = UTC
 
@@ -50,7 +53,9 @@ def build(services: Services) -> FastAPI:
     store, clock, zone = services.store, services.clock, services.zone
     app.include_router(health.router(services.checks))
     app.include_router(metrics.router(store, clock))
-    app.include_router(Actions(store, services.ids, clock, services.links, pages, zone=zone).router())
+    app.include_router(
+        Actions(store, services.ids, clock, services.links, pages, services.trunks_again, zone=zone).router()
+    )
     app.include_router(
         Downloads(store, clock, services.links, services.enclosures, services.languages, pages, zone=zone).router()
     )

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from converters import Converter
+from relay.errors import IllegalMove
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
 from relay.outbound.rerouting import reroute
@@ -22,7 +23,8 @@ from relay.store import faxes, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
 from relay.store.routes import NOWHERE
-from relay.store.tables import fax, submission
+from relay.store.tables import document, fax, submission
+from relay.submission import resubmit
 from relay.testing import PlainConverter, ScriptedLine
 from transport.seam import Arrived, Arriving, CallResult, Cause, Evidence, ReceivedPage
 
@@ -222,3 +224,24 @@ async def test_a_machine_keeps_within_its_numbers_limits(lobby: Lobby) -> None:
         await lobby.call(dials(CUSTOMER, call))
     assert [row.state for row in lobby.faxes()] == ["accepted", "accepted", "failed"]
     assert "2 faxes an hour" in lobby.faxes()[2].reason
+
+
+async def test_a_call_to_a_machine_that_leaves_the_policy_is_the_last(lobby: Lobby) -> None:
+    """Lost otherwise: a fax that was on the line when its machine left the policy waits for ever."""
+    await lobby.call(Arriving("in-2", "carrier", OURS, CUSTOMER))
+    _, onward = lobby.faxes()
+    lobby.store.write_now(lambda c: c.execute(fax.update().where(fax.c.id == onward.id).values(state="dialing")))
+    file = lobby.policy.folder / "p.yaml"
+    text = POLICY.replace("    deliver_to_devices: [lobby]\n", "").replace("  - name: lobby", "  - name: cellar")
+    file.write_text(text)
+    await lobby.policy.reload()
+    assert await reroute(lobby.store, lobby.policy, lobby.ids, lobby.clock) == 1
+    assert lobby.faxes()[1].settings["gone"] == "the policy has no device lobby any more"
+    with pytest.raises(IllegalMove, match="no telephone line serves"):
+        lobby.store.write_now(
+            lambda c: (
+                c.execute(fax.update().where(fax.c.id == onward.id).values(state="failed"))
+                and c.execute(document.update().values(blob="ab" * 32, pages=1))
+                and resubmit(c, lobby.ids, onward.id, lobby.clock(), "a test", lobby.policy.trunks_again)
+            )
+        )

@@ -184,3 +184,14 @@ async def test_the_trace_of_a_call_is_kept_with_the_fax(stages_with: Build) -> N
     (kept,) = await stages.store.read(traces.of_fax, fax_id)
     assert (kept.attempt, kept.entries) == (1, [[0.5, ">", "sip", "INVITE sip:+12025550123@carrier.example"]])
     assert await stages.store.write(traces.drop, stages.clock() + 1) == 1
+
+
+async def test_a_full_line_spends_nothing_and_is_no_call(stages_with: Build) -> None:
+    """Lost otherwise: while the lines are busy with received faxes, faxes fail for want of a telephone line."""
+    full = replace(ended(Cause.TRUNK_DOWN), line_full=True)
+    stages = stages_with(ScriptedLine({TO: [full] * 6 + [confirmed(2)]}))
+    (fax_id,) = stages.submit(TO)
+    async with stages.running():
+        row = await stages.until(fax_id, "sent", seconds=20)
+    assert (row.attempts, row.free_attempts) == (1, 0)
+    assert len(await trunks_tried(stages, fax_id)) == 1

@@ -35,7 +35,7 @@ LINKS = Links(KEY, life=LIFE)
 
 def services(desk: Desk, *looks: Check) -> Services:
     """Return what the pages need, of this desk."""
-    return Services(desk.store, desk.ids, desk.clock, LINKS, desk.enclosures, Languages(), looks)
+    return Services(desk.store, desk.ids, desk.clock, LINKS, desk.enclosures, Languages(), lambda _: [], looks)
 
 
 class Browser:

@@ -346,6 +346,9 @@ async def test_a_number_is_answered_only_on_the_trunks_that_bring_its_calls(line
     for number, expected in zip(numbers, ([], [404]), strict=True):
         line.process._incoming(Incoming(Ringing(), number, "+1", "t"))
         assert refused == expected
+    for _ in range(20):  # a burst: none of their tasks has run yet
+        line.process._incoming(Incoming(Ringing(), numbers[0], "+1", "t"))
+    assert refused == [404] + [486] * 13
 
 
 def test_a_record_that_the_disk_had_no_room_for_leaves_no_trace(
