@@ -160,6 +160,10 @@ class Devices:
             return True
         return bool(self._registrar.at(asked.flow.transport, asked.flow.remote, time.time()))
 
+    def named(self, asked: Asked) -> bool:
+        """Return whether From has a device's user name."""
+        return messages.address(asked.request, "from").uri.user in self._by_username
+
     def admit(self, asked: Asked) -> Device | None:
         """Take a request of somebody who is no trunk; return the device whose INVITE it proved to be.
 

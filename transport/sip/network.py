@@ -276,8 +276,12 @@ class SipNetwork:
             return
         source = asked.flow.remote[0]
         trunk = self._trunk_for(asked)
-        if trunk is None or asked.method == "REGISTER" or here.devices.claims(asked):
-            device = here.devices.admit(asked)
+        devices = here.devices
+        # a device on the machine of a trunk (behind one NAT, a gateway) is told from it by its port and its From
+        if trunk is None or asked.method == "REGISTER" or devices.claims(asked) or (
+            trunk.beside(asked.flow) and devices.named(asked)
+        ):  # fmt: skip
+            device = devices.admit(asked)
             if device is not None:
                 self._from_device(asked, device)
             return

@@ -59,6 +59,7 @@ class Trunk:
         self.registration = Registration(account.expires, rng)
         self.keepalive = Keepalive(float(account.options_seconds))
         self.addresses: frozenset[str] = frozenset()
+        self._ends: frozenset[tuple[str, int]] = frozenset()
         self._networks = [ipaddress.ip_network(one, strict=False) for one in account.networks]
         self._call_id, self._number = secrets.token_hex(16), secrets.randbelow(10000)
         self._turn = 0
@@ -83,7 +84,8 @@ class Trunk:
             self.lookup_trouble = str(fault)
             raise Unreachable(str(fault)) from fault
         self.lookup_trouble = ""
-        self.addresses = frozenset(address for address, _ in (*found, *own))
+        self._ends = frozenset((*found, *own))
+        self.addresses = frozenset(address for address, _ in self._ends)
         tls = account.transport is SipTransport.TLS
         return [
             Target(account.transport.value, address, at, host.strip("[]") if tls else "", account.ca if tls else "")
@@ -95,6 +97,10 @@ class Trunk:
         with contextlib.suppress(NotFound):
             return await self._resolver.targets(self.account.host, self.account.port, self.account.transport.value)
         return []
+
+    def beside(self, flow: Flow) -> bool:
+        """Return whether a datagram came from a machine of the trunk, but from another port than the trunk's."""
+        return flow.transport == "udp" and flow.remote[0] in self.addresses and flow.remote not in self._ends
 
     def matches(self, address: str) -> int:
         """Return how exactly an address is this trunk's: the length of the longest network that has it, -1 for none."""
