@@ -1,8 +1,6 @@
 """The calls of one media worker in real time: one tick of 20 ms for all of them, never a wake-up for a packet.
 
 A tick drains and feeds every socket; ticks that were missed follow at once, for a modem's samples cannot be left out.
-A call in T.38 that only listens is left out of every other tick, whose time passes in the next one; where all calls do,
-nobody wakes up for it.
 Calls begin one in a tick, after the tick's packets have left, so that a beginning (a document is read, modems are set
 up) makes the others late by itself alone.
 
@@ -50,23 +48,22 @@ _NOTHING: list[bytes] = []
 class Carriage:
     """One call with its sockets."""
 
-    __slots__ = ("_journal", "_port", "_ports", "call", "owes", "worst")
+    __slots__ = ("_journal", "_port", "_ports", "call", "worst")
 
     def __init__(self, call: Call, rtp: Port, udptl: Port, journal: Journal) -> None:
         self.call = call
-        self.owes = False  #: it was left out of the tick before
         self.worst = 0.0  #: how late it was, seconds
         self._ports = (rtp, udptl)
         self._journal = journal
         self._port = rtp
         self._aim()
 
-    def tick(self, passing: int) -> None:
-        """Hear, let so many times 20 ms pass, say."""
+    def tick(self) -> None:
+        """Hear, let 20 ms pass, say."""
         call, port = self.call, self._port
         leg = call.leg
         wanted = leg.wanted()
-        for datagram in call.tick(port.hear(leg.accepts, wanted) if wanted else _NOTHING, passing):
+        for datagram in call.tick(port.hear(leg.accepts, wanted) if wanted else _NOTHING):
             port.say(datagram)
         if port.news:
             self._journal.note("<", "media", f"{port.news}, after {call.seconds():.2f} s")
@@ -111,7 +108,6 @@ class Group:
         self._beginning: deque[tuple[Order, list[int]]] = deque()
         self._due = 0.0
         self._ticks = 0
-        self._resting = False  # nobody needs the next tick
         self._first = 0  # the tick up to which a call counts as begun just now
         self._pace = Pace()
         self._poll = select.poll()
@@ -121,8 +117,7 @@ class Group:
         """Carry calls until the line is gone."""
         while True:
             idle = not self._carried and not self._beginning
-            due = self._due + TICK if self._resting else self._due
-            wait = None if idle else max((due - self._clock()) * 1000, 0)
+            wait = None if idle else max((self._due - self._clock()) * 1000, 0)
             if self._poll.poll(wait):
                 received = self._channel.receive()
                 if received is None:
@@ -141,24 +136,16 @@ class Group:
                 self._due = _next_beat(self._clock())
 
     def _tick(self) -> None:
-        odd = self._ticks & 1
         over = []
-        ticked = quiet = 0
         for name, carriage in self._carried.items():
-            call = carriage.call
-            if call.leg.quiet:
-                quiet += 1
-                if odd:
-                    carriage.owes = True
-                    continue
-            ticked += 1
-            carriage.tick(2 if carriage.owes else 1)
-            carriage.owes = False
-            if call.outcome is not None:
+            carriage.tick()
+            if carriage.call.outcome is not None:
                 over.append(name)
-        self._resting = not odd and quiet == len(self._carried)
-        if ticked:
-            self._count(ticked)
+        late = self._clock() - self._due
+        self._pace.count(late, len(self._carried), first=self._ticks < self._first)
+        if late > _LATE:
+            for carriage in self._carried.values():
+                carriage.worst = max(carriage.worst, late)
         for name in over:
             self._end(name)
         if self._beginning:
@@ -166,14 +153,6 @@ class Group:
         self._ticks += 1
         if self._ticks % _ALIVE == 0:
             self._channel.send({"say": "alive"})
-
-    def _count(self, ticked: int) -> None:
-        late = self._clock() - self._due
-        if late > 0.02: import sys,os; print("LATE", os.getpid(), self._ticks, len(self._carried), len(self._beginning), round(late*1e3), "cpu", round(time.process_time()*1e3), file=sys.stderr, flush=True)
-        self._pace.count(late, ticked, first=self._ticks < self._first)
-        if late > _LATE:
-            for carriage in self._carried.values():
-                carriage.worst = max(carriage.worst, late)
 
     def _obey(self, message: dict[str, Any], descriptors: list[int]) -> None:
         if message["do"] == "carry":
