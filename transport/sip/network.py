@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import sys
 import time
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from transport.network import Incoming, Refused
 from transport.seam import LineTable, T38Mode
 from transport.sip import record, sdp
 from transport.sip.calling import Premises, RefusedLeg
+from transport.sip.complaints import Complaints, say
 from transport.sip.connections import Target, trust
 from transport.sip.devices import Devices
 from transport.sip.guard import Guard, Misdeed
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
 _AGAIN = 5.0  # seconds between two tries to open the sockets
 _FAREWELL = 0.3  # seconds for a registrar to challenge and hear that we leave
-_SAY_EVERY = 60.0  # seconds between two lines about unreadable messages
+_PAUSE = 60.0  # seconds after a fault of ours in the keeping of a trunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,7 @@ class SipNetwork:
             480, "Temporarily Unavailable"
         )
         self._heard = ""
-        self._unreadable = (0, 0.0)
-        self._complained = -_SAY_EVERY
+        self._complaints, self._listening = Complaints(), Complaints()
         self._open: _Open | None = None
         self.up = asyncio.Event()
 
@@ -160,17 +158,15 @@ class SipNetwork:
         loop = asyncio.get_running_loop()
 
         def later(seconds: float, callback: Callable[[], None]) -> Callable[[], None]:
-            return loop.call_later(seconds, callback).cancel
+            return loop.call_later(seconds, self._timed, callback).cancel
 
         wires = Wires(self._settings, self._receive, self._broken)
         try:
             await wires.open()
         except OSError as fault:
             where = f"{self._settings.address}:{self._settings.port}"
-            if self._clock() - self._complained < _SAY_EVERY:
-                return False
-            self._complained = self._clock()
-            _say(f"SIP cannot listen on {where} ({fault.strerror or fault}); is another program using the port?")
+            why = f"SIP cannot listen on {where} ({fault.strerror or fault}); is another program using the port?"
+            self._listening.note(why, self._clock())
             return False
         remains = Remains(self._settings.state)
         left = remains.take()
@@ -222,8 +218,8 @@ class SipNetwork:
             try:
                 await trunk.keep()
             except Exception as fault:  # noqa: BLE001  a fault of ours in one trunk must not end its keeping
-                _say(f"trunk {trunk.account.name}: {type(fault).__name__}: {fault}")
-                await asyncio.sleep(_SAY_EVERY)
+                say(f"trunk {trunk.account.name}: {type(fault).__name__}: {fault}")
+                await asyncio.sleep(_PAUSE)
 
     # messages
 
@@ -236,8 +232,14 @@ class SipNetwork:
         try:
             here.station.receive(data, flow)
         except Exception as fault:  # noqa: BLE001  one message must not end the line
-            at = traceback.extract_tb(fault.__traceback__)[-1]
-            self._junk(f"a fault of ours: {type(fault).__name__}: {fault} ({at.name}, line {at.lineno})", flow)
+            self._complaints.fault(fault, self._clock())
+
+    def _timed(self, callback: Callable[[], None]) -> None:
+        """Do what is due; a fault of ours in it must not end more than itself."""
+        try:
+            callback()
+        except Exception as fault:  # noqa: BLE001  as in _receive
+            self._complaints.fault(fault, self._clock())
 
     def _broken(self, flow: Flow, reason: str) -> None:
         if self._open is not None:
@@ -253,18 +255,12 @@ class SipNetwork:
         self._captures.add(call_id, time.time(), text, flow, outgoing=outgoing)
 
     def _junk(self, reason: str, flow: Flow) -> bool:
-        """Count what could not be read; one line a minute at most says so. Returns whether a trunk sent it."""
+        """Count what could not be read. Returns whether a trunk sent it."""
         now = self._clock()
         known = self._trunk_at(flow.remote[0]) is not None
         if not known:
             self._guard.failed(flow.remote[0], Misdeed.UNREADABLE, now)
-        count, said = self._unreadable
-        if now - said >= _SAY_EVERY or not count:
-            more = f" (and {count - 1} more)" if count > 1 else ""
-            _say(f"SIP message from {flow.remote[0]} not used: {reason[:200]}{more}")
-            self._unreadable = (1, now)
-        else:
-            self._unreadable = (count + 1, said)
+        self._complaints.note(f"SIP: a message from {flow.remote[0]} was not used: {reason}", now)
         return known
 
     # requests out of any dialog
@@ -392,8 +388,3 @@ class SipNetwork:
     @staticmethod
     def _clock() -> float:
         return time.monotonic()
-
-
-def _say(sentence: str) -> None:
-    """Write one line for the operator, whatever came in it."""
-    print("".join(one if one.isprintable() else "?" for one in sentence)[:400], file=sys.stderr, flush=True)  # noqa: T201  the line's log

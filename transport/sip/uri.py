@@ -50,7 +50,8 @@ class Uri:
     def __str__(self) -> str:
         """Return it as it goes into a header, escaped."""
         user = "".join(
-            one if one in _USER_SAFE else "".join(f"%{byte:02X}" for byte in one.encode()) for one in self.user
+            one if one in _USER_SAFE else "".join(f"%{byte:02X}" for byte in one.encode(errors="surrogateescape"))
+            for one in self.user
         )
         if self.scheme == "tel":
             return f"tel:{user}"

@@ -11,6 +11,7 @@ from transport.sip.remains import Remains
 from transport.sip.stack.dialogs import Dialog, Reply
 from transport.sip.stack.invitations import Invitation, Invite, Refusal, Summons
 from transport.sip.stack.station import Asked, Station
+from transport.sip.uri import BadAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +121,11 @@ class End:
             asked.reply(200, "OK")
             return
         self.station.remember(asked.request)
-        summons = asked.summons(symmetric=False)
+        try:
+            summons = asked.summons(symmetric=False)
+        except BadAddress:
+            asked.reply(400, "Bad Contact")
+            return
         self.summons = summons
         summons.cancelled = lambda: self.happened.append(("cancelled",))
         if self.answers is not None:

@@ -34,6 +34,7 @@ _END = re.compile(rb"\r\n\r\n|\n\n")
 _CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127, 133, 8232, 8233), "?")
 _BOUNDARY = re.compile(r'multipart/[a-z-]+\s*;.*?boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
 _MOST_PARTS = 10
+_BRIEF = re.compile(r"[0-9]{1,5}", re.ASCII)
 _METHOD = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,32}", re.ASCII)
 _TOKEN_TEXT = re.compile(r"[^\s\"<>;,]{1,256}")
 _LARGEST_CSEQ = 2**31
@@ -200,6 +201,8 @@ def read(data: bytes) -> Message:
         raise BadMessage(str(fault), _bad_request(message)) from None
     except Exception as fault:  # the library raises whatever its reading hits
         raise BadMessage(f"{type(fault).__name__}: {fault}"[:200], _bad_request(message)) from fault
+    if any(not _BRIEF.fullmatch(value) for value in texts(message, "expires")):
+        message.delHFs("expires")  # an INVITE that wants to ring for ever rings as long as any other
     made: Message = message
     return made
 

@@ -58,6 +58,13 @@ class _Recent(OrderedDict[bytes, Any]):
             self.popitem(last=False)
 
 
+class _Table(dict[Any, Any]):
+    """Transactions by their ids. Two may come to one id, where a peer makes it so: the second leaves an empty place."""
+
+    def __delitem__(self, key: Any) -> None:
+        self.pop(key, None)
+
+
 class Transactions(SipTransactionManager):  # type: ignore[misc]  # sippy has no types
     """The transactions of one line.
 
@@ -82,8 +89,8 @@ class Transactions(SipTransactionManager):  # type: ignore[misc]  # sippy has no
         self.tap = tap
         self.unreadable = unreadable
         self.global_config = None
-        self.tclient: dict[Any, Any] = {}
-        self.tserver: dict[Any, Any] = {}
+        self.tclient = _Table()
+        self.tserver = _Table()
         self.req_consumers: dict[str, Any] = {}
         self.req_cb = self._request
         self.l1rcache: Any = _Recent()
