@@ -107,10 +107,9 @@ class Crew:
         self._dropping.add(dropping)
         dropping.add_done_callback(self._dropping.discard)
 
-    async def end(self) -> None:
-        """Kill it, and wait for its end: its calls are told, and their journals are nobody's any more."""
+    def kill(self) -> None:
+        """Kill it now; its calls are told."""
         self._child.kill()
-        await asyncio.wait({self._listening})
 
     async def close(self) -> None:
         """Kill it if it lives."""

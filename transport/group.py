@@ -1,10 +1,8 @@
 """The calls of one media worker in real time: one tick of 20 ms for all of them, never a wake-up for a packet.
 
 A tick drains and feeds every socket; ticks that were missed follow at once, for a modem's samples cannot be left out.
-A call in T.38 that sends no page is left out of the odd ticks, whose time passes in the next one; where all are, nobody
-wakes up for it. The engines of calls in audio work in the even ticks.
-Calls begin one in two ticks, after the tick's packets have left, so that a beginning (a document is read, modems are
-set up) makes the others late by itself alone.
+Calls begin one in a tick, after the tick's packets have left, so that a beginning (a document is read, modems are set
+up) makes the others late by itself alone.
 
 Invariant: each call ends with an outcome of its own; whatever one call's far end sends, the others of the worker are
 touched only if libspandsp's memory is, and then the worker dies and the journals speak.
@@ -22,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from transport.causes import Hangup
 from transport.folder import file_of, own_folder
+from transport.journal import Journal
 from transport.legs import TICK
 from transport.media import Call
 from transport.messages import decode, encode, encode_event
 from transport.order import Media, Order, Outcome
 from transport.pace import FIRST, Pace
 from transport.port import Port
-from transport.syncing import LateJournal, Syncer
 from transport.tiff import NotFax
 
 if TYPE_CHECKING:
@@ -50,37 +48,26 @@ _NOTHING: list[bytes] = []
 class Carriage:
     """One call with its sockets."""
 
-    __slots__ = ("_journal", "_port", "_ports", "call", "owes", "worst")
+    __slots__ = ("_journal", "_port", "_ports", "call", "worst")
 
-    def __init__(self, call: Call, rtp: Port, udptl: Port, journal: LateJournal) -> None:
+    def __init__(self, call: Call, rtp: Port, udptl: Port, journal: Journal) -> None:
         self.call = call
-        self.owes = False  #: it was left out of the tick before
         self.worst = 0.0  #: how late it was, seconds
         self._ports = (rtp, udptl)
         self._journal = journal
         self._port = rtp
         self._aim()
 
-    def tick(self, passing: int) -> None:
-        """Hear, let so many times 20 ms pass, say."""
-        if self._journal.unsynced and self._waits():
-            return
+    def tick(self) -> None:
+        """Hear, let 20 ms pass, say."""
         call, port = self.call, self._port
         leg = call.leg
         wanted = leg.wanted()
-        for datagram in call.tick(port.hear(leg.accepts, wanted) if wanted else _NOTHING, passing):
+        for datagram in call.tick(port.hear(leg.accepts, wanted) if wanted else _NOTHING):
             port.say(datagram)
         if port.news:
             self._journal.note("<", "media", f"{port.news}, after {call.seconds():.2f} s")
             port.news = ""
-
-    def _waits(self) -> bool:
-        """Return whether the disk is so slow that the call stands still; end the call if the disk refused."""
-        try:
-            return self._journal.overdue
-        except OSError as fault:
-            self.call.fail(fault)
-            return True
 
     def change(self, media: Media) -> None:
         """Go on with new media."""
@@ -121,10 +108,8 @@ class Group:
         self._beginning: deque[tuple[Order, list[int]]] = deque()
         self._due = 0.0
         self._ticks = 0
-        self._resting = False  # nobody needs the next tick
         self._first = 0  # the tick up to which a call counts as begun just now
         self._pace = Pace()
-        self._syncer = Syncer()
         self._poll = select.poll()
         self._poll.register(channel.fileno(), select.POLLIN)
 
@@ -132,8 +117,7 @@ class Group:
         """Carry calls until the line is gone."""
         while True:
             idle = not self._carried and not self._beginning
-            due = self._due + TICK if self._resting else self._due
-            wait = None if idle else max((due - self._clock()) * 1000, 0)
+            wait = None if idle else max((self._due - self._clock()) * 1000, 0)
             if self._poll.poll(wait):
                 received = self._channel.receive()
                 if received is None:
@@ -152,38 +136,23 @@ class Group:
                 self._due = _next_beat(self._clock())
 
     def _tick(self) -> None:
-        odd = self._ticks & 1
         over = []
-        ticked = quiet = 0
         for name, carriage in self._carried.items():
-            call = carriage.call
-            if call.leg.quiet:
-                quiet += 1
-                if odd:
-                    carriage.owes = True
-                    continue
-            ticked += 1
-            carriage.tick(2 if carriage.owes else 1)
-            carriage.owes = False
-            if call.outcome is not None:
+            carriage.tick()
+            if carriage.call.outcome is not None:
                 over.append(name)
-        self._resting = not odd and quiet == len(self._carried)
-        if ticked:
-            self._count(ticked)
+        late = self._clock() - self._due
+        self._pace.count(late, len(self._carried), first=self._ticks < self._first)
+        if late > _LATE:
+            for carriage in self._carried.values():
+                carriage.worst = max(carriage.worst, late)
         for name in over:
             self._end(name)
-        if self._beginning and odd:  # so that all begin with an even one
+        if self._beginning:
             self._begin(*self._beginning.popleft())
         self._ticks += 1
         if self._ticks % _ALIVE == 0:
             self._channel.send({"say": "alive"})
-
-    def _count(self, ticked: int) -> None:
-        late = self._clock() - self._due
-        self._pace.count(late, ticked, first=self._ticks < self._first)
-        if late > _LATE:
-            for carriage in self._carried.values():
-                carriage.worst = max(carriage.worst, late)
 
     def _obey(self, message: dict[str, Any], descriptors: list[int]) -> None:
         if message["do"] == "carry":
@@ -203,7 +172,7 @@ class Group:
 
     def _begin(self, order: Order, descriptors: list[int]) -> None:
         rtp, udptl, kept, *document = descriptors
-        ports, journal = (Port(rtp), Port(udptl)), LateJournal(kept, self._syncer)
+        ports, journal = (Port(rtp), Port(udptl)), Journal(kept)
         folder = self._folder / order.call
         try:
             folder.mkdir()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from transport.rtp import BLOCK, MANY, RtpReceiver, RtpSender
+from transport.rtp import BLOCK, HEADER, MANY, RtpReceiver, RtpSender
 from transport.spandsp import AudioEngine, Engine, Law, Listener, Machine, T38Engine
-from transport.telephone_events import CED, CNG, SILENT
+from transport.telephone_events import CED, CNG
 from transport.udptl import PATIENCE, Receiver, Sender, is_udptl
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 TICK = 0.02
 #: Ticks that a call's end may still hear: more than a jitter buffer holds.
 _FLUSHED = 100
-#: Ticks without a piece of a page after which a T.38 machine counts as quiet.
-_QUIET = 10
-#: Where the first octet of an IFP packet with data of a fast modem begins (T.38 table 3): data, of more than V.21.
-_FAST = 0xC2
 
 
 class Leg(Protocol):
@@ -50,12 +46,8 @@ class Leg(Protocol):
     def accepts(self, datagram: bytes) -> bool:
         """Return whether a datagram can be the far end's media."""
 
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing is said just now, and what is heard can wait for 20 ms."""
-
-    def tick(self, heard: list[bytes], passing: int = 1) -> list[bytes]:
-        """Take what was heard since the last tick and return what is said in this one, or in two that pass."""
+    def tick(self, heard: list[bytes]) -> list[bytes]:
+        """Take what was heard since the last tick and return what is said in this one."""
 
     def flush(self, heard: list[bytes]) -> None:
         """Let the engine hear all that has come: the call is over."""
@@ -86,7 +78,7 @@ class T38Leg:
         self._said: list[bytes] = []
         self._tamper = tamper
         self.heard = 0
-        self._silence = 0  # ticks since a piece of a page was said
+        self._looks = False
         if media is not None:
             self.change(media)
         self.engine = T38Engine(machine, listener, self._say)
@@ -97,28 +89,22 @@ class T38Leg:
         return self._receiver.lost
 
     def wanted(self) -> int:
-        """Return all there is."""
-        return MANY
-
-    @property
-    def quiet(self) -> bool:
-        """Whether it sends no page: what is heard has no time of its own, and a gateway has time enough for V.21."""
-        return self._silence >= _QUIET
+        """Return all there is, every other tick: few datagrams come, and a look costs more than the engine."""
+        self._looks = not self._looks
+        return MANY if self._looks else 0
 
     def accepts(self, datagram: bytes) -> bool:
         """Return whether this is UDPTL."""
         return is_udptl(datagram)
 
-    def tick(self, heard: list[bytes], passing: int = 1) -> list[bytes]:
-        """Exchange 20 ms of datagrams, or 40."""
+    def tick(self, heard: list[bytes]) -> list[bytes]:
+        """Exchange 20 ms of datagrams."""
         for datagram in heard:
             self.heard += 1
             self._take(self._receiver.receive(datagram))
         if self._receiver.waiting:
             self._take(self._receiver.pass_tick())
-        for _ in range(passing):
-            self.engine.tick()
-        self._silence += passing
+        self.engine.tick()
         if not self._said:
             return []
         said, self._said = self._said, []
@@ -151,8 +137,6 @@ class T38Leg:
             self.engine.receive(sequence, self._tamper(packet))
 
     def _say(self, packet: bytes, count: int) -> None:
-        if packet[0] >= _FAST:
-            self._silence = 0
         self._said += [self._sender.wrap(packet)] * count
 
 
@@ -160,7 +144,6 @@ class AudioLeg:
     """G.711 A-law, 160 octets a tick, without packets around them: for media in lock-step."""
 
     lost = 0
-    quiet = False
 
     def __init__(
         self, machine: Machine, listener: Listener, tamper: Callable[[bytes], bytes] = lambda block: block
@@ -179,7 +162,7 @@ class AudioLeg:
         """Return whether this is a block."""
         return len(datagram) == BLOCK
 
-    def tick(self, heard: list[bytes], passing: int = 1) -> list[bytes]:  # noqa: ARG002  it is never quiet
+    def tick(self, heard: list[bytes]) -> list[bytes]:
         """Exchange 20 ms of audio; a block that is not there lets no time pass for the engine."""
         self.flush(heard)
         return [self._law.encode(self.engine.send())]
@@ -205,12 +188,8 @@ class AudioLeg:
 class RtpLeg:
     """G.711 in RTP packets of 20 ms, with telephone events beside the fax tones where they were agreed.
 
-    The engine is asked for 40 ms at once, every other tick: to come back to its state costs more than its work. A
-    packet leaves in each tick all the same. A hold stops the machine's time: no timer of T.30 runs, and the call goes
-    on where it stood.
+    A hold stops the machine's time: no timer of T.30 runs, and the call goes on where it stood.
     """
-
-    quiet = False
 
     def __init__(self, machine: Machine, listener: Listener, media: Media, random_bits: Callable[[int], int]) -> None:
         self.engine = AudioEngine(machine, listener)
@@ -219,7 +198,9 @@ class RtpLeg:
         self._sender = RtpSender(media.payload_type, random_bits)
         self._receiver = RtpReceiver(media.events)
         self._held = media.held
-        self._second = b""  # what is to be said in the next tick
+        self.engine.joins(self._sender.packet, HEADER)
+        #: How many packets the jitter buffer has a use for.
+        self.wanted = self._receiver.wanted
 
     @property
     def lost(self) -> int:
@@ -231,49 +212,28 @@ class RtpLeg:
         """How many packets came."""
         return self._receiver.received
 
-    def wanted(self) -> int:
-        """Return how many packets the jitter buffer has a use for."""
-        return 0 if self._second else self._receiver.wanted()
-
     def accepts(self, datagram: bytes) -> bool:
         """Return whether this is RTP of the call."""
         return self._receiver.accepts(datagram)
 
-    def tick(self, heard: list[bytes], passing: int = 1) -> list[bytes]:  # noqa: ARG002  it is never quiet
+    def tick(self, heard: list[bytes]) -> list[bytes]:
         """Exchange 20 ms of audio."""
-        receiver = self._receiver
-        for datagram in heard:
-            receiver.put(datagram)
         if self._held:
             self._sender.skip()
             return []
-        if self._second:
-            block, self._second = self._second, b""
-        else:
-            self._listen()
-            octets = self.engine.say(self._sender.payload_type)
-            block, self._second = octets[:BLOCK], octets[BLOCK:]
-        packet = self._sender.wrap(block)
-        return [packet, *self._tones(block)] if self._toning and receiver.events is not None else [packet]
-
-    def _listen(self) -> None:
-        """Let the engine hear the next 40 ms; 60 where a jam has to be worked off, less where something is late."""
-        receiver, engine = self._receiver, self.engine
-        first = receiver.take()
-        law = receiver.payload_type
-        second = receiver.take()
-        if first is None:
-            first = SILENT[law] * BLOCK
-        if second is None:
-            second = SILENT[law] * BLOCK
-        elif law != receiver.payload_type:
-            if first:
-                engine.hear(first, law)
-            first, law = b"", receiver.payload_type
-        if first or second:
-            engine.hear(first + second, law)
-        if receiver.jammed and (block := receiver.take()):
+        receiver, sender, engine = self._receiver, self._sender, self.engine
+        for datagram in heard:
+            receiver.put(datagram)
+        block = receiver.take()
+        if block:
             engine.hear(block, receiver.payload_type)
+            if receiver.jammed and (block := receiver.take()):
+                engine.hear(block, receiver.payload_type)
+        elif block is None:
+            engine.hear_silence()
+        engine.say(sender.payload_type)
+        packet = sender.wrap()
+        return [packet, *self._tones()] if self._toning and receiver.events is not None else [packet]
 
     def flush(self, heard: list[bytes]) -> None:
         """Let the engine hear all that has come, without waiting for what may be late."""
@@ -308,11 +268,11 @@ class RtpLeg:
         """Free the machine."""
         self.engine.close()
 
-    def _tones(self, block: bytes) -> list[bytes]:
+    def _tones(self) -> list[bytes]:
         """Say in events what sounds before the first frame: CNG of a caller, CED of a called machine (T.30 4)."""
         events = self._receiver.events or 0
         if self.engine.framed:
             self._toning = False
-        elif block != SILENT[self._sender.payload_type] * BLOCK:
+        elif self.engine.sounds:
             return [self._sender.sound(events, self._tone)]
         return self._sender.hush(events)

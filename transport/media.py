@@ -35,7 +35,7 @@ HELD = 60.0
 LINGER_SENDING = 0.5  # until DCN and its repeats have left
 LINGER_RECEIVING = 2.0  # the caller hangs up first
 #: Ticks between two looks at the watchdogs, and at a page that is coming in.
-_LOOK = 5
+_LOOK, _CHECK = 5, 25
 #: What ends a call without being a fault of this program.
 _FAULTS = (TooLong, OSError, ValueError, NotFax)
 
@@ -60,7 +60,6 @@ class Call:
         self._report = report
         self._random_bits = random_bits
         self._ticks = 0
-        self._look_at = _LOOK
         self._began_at = self._heard_at = self._held_at = 0.0
         self._ended_at: float | None = None
         self._witness = (
@@ -75,22 +74,19 @@ class Call:
         """Return the call time."""
         return self._ticks * TICK
 
-    def tick(self, heard: list[bytes], passing: int = 1) -> list[bytes]:
-        """Let 20 ms pass; return what leaves. Sets :attr:`outcome` when the call is over, and then nothing leaves.
-
-        ``passing``: how many times 20 ms; two where the leg is quiet.
-        """
-        self._ticks = ticks = self._ticks + passing
+    def tick(self, heard: list[bytes]) -> list[bytes]:
+        """Let 20 ms pass; return what leaves. Sets :attr:`outcome` when the call is over, and then nothing leaves."""
+        self._ticks = ticks = self._ticks + 1
         if heard:
             self._heard_at = ticks * TICK
         try:
-            said = self.leg.tick(heard, passing)
-            if ticks < self._look_at:
+            said = self.leg.tick(heard)
+            if ticks % _LOOK:
                 return said
-            self._look_at = (ticks // _LOOK + 1) * _LOOK
-            self._witness.check()
+            if ticks % _CHECK == 0:
+                self._witness.check()
         except _FAULTS as fault:
-            self.fail(fault)
+            self._fail(fault)
         else:
             over = self._over()
             if over is None:
@@ -121,7 +117,7 @@ class Call:
                 self.leg = self._begin(media)
                 self._report(T38Started(self.order.call))
             except _FAULTS as fault:
-                self.fail(fault)
+                self._fail(fault)
 
     def hang_up(self, why: Hangup, heard: Sequence[bytes] = ()) -> None:
         """End the call at once, for a reason from outside. ``heard``: what had come by then.
@@ -139,7 +135,7 @@ class Call:
                 if engine.code is None:
                     engine.terminate()  # libspandsp says whether that was too early
             except _FAULTS as fault:
-                self.fail(fault)
+                self._fail(fault)
                 return
         self._finish(why)
 
@@ -190,8 +186,7 @@ class Call:
             return Hangup.DONE
         return None
 
-    def fail(self, fault: Exception) -> None:
-        """End the call for a fault of ours, or of the page."""
+    def _fail(self, fault: Exception) -> None:
         if isinstance(fault, TooLong):
             self._finish(Hangup.TOO_LONG, str(fault))
         else:  # the disk, or a page that is not stored as it must be

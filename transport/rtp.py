@@ -50,7 +50,7 @@ _TIMES, _HALF_TIME = 0x1_0000_0000, 0x8000_0000
 _MARKER = 0x80
 _VERSION, _PLAIN = 2, 0x80
 
-_head = struct.Struct(">BBHII").pack
+_stamp = struct.Struct(">BBHII").pack_into
 _read = struct.Struct(">BHI4s").unpack_from  # all of a header but its first octet
 
 _Packet = tuple[bytes, int, int, bool]  # payload, payload type, timestamp, marker
@@ -64,19 +64,21 @@ class RtpSender:
         self._sequence = random_bits(16)
         self._timestamp = random_bits(32)
         self._ssrc = random_bits(32)
+        #: A whole packet; the octets of the next block are to be put behind its header before :meth:`wrap`.
+        self.packet = bytearray(HEADER + BLOCK)
         self._marker = _MARKER
         self._event = 0
         self._event_began = 0
         self._event_samples = 0
 
-    def wrap(self, block: bytes) -> bytes:
-        """Return the packet of the next 160 octets."""
-        sequence, timestamp = self._sequence, self._timestamp
-        head = _head(_PLAIN, self._marker | self.payload_type, sequence, timestamp, self._ssrc)
+    def wrap(self) -> bytes:
+        """Return the packet of the block that stands in :attr:`packet`, numbered."""
+        packet, sequence, timestamp = self.packet, self._sequence, self._timestamp
+        _stamp(packet, 0, _PLAIN, self._marker | self.payload_type, sequence, timestamp, self._ssrc)
         self._marker = 0
         self._sequence = (sequence + 1) % _MODULO
         self._timestamp = (timestamp + BLOCK) % _TIMES
-        return head + block
+        return bytes(packet)
 
     def sound(self, payload_type: int, event: int) -> bytes:
         """Return a packet of the event that sounds in the block wrapped last."""
@@ -100,9 +102,10 @@ class RtpSender:
         self._marker = _MARKER
 
     def _of_event(self, second: int, *, ended: bool) -> bytes:
-        head = _head(_PLAIN, second, self._sequence, self._event_began, self._ssrc)
+        packet = bytearray(HEADER)
+        _stamp(packet, 0, _PLAIN, second, self._sequence, self._event_began, self._ssrc)
         self._sequence = (self._sequence + 1) % _MODULO
-        return head + telephone_events.write(self._event, self._event_samples, ended=ended)
+        return bytes(packet + telephone_events.write(self._event, self._event_samples, ended=ended))
 
 
 class RtpReceiver:

@@ -194,34 +194,45 @@ class AudioEngine(Engine):
         lib.fax_set_transmit_on_idle(self._state, 1)
         self._heard = self._library.ffi.new(f"int16_t[{SAMPLES}]")
         self._said = self._library.ffi.new(f"int16_t[{SAMPLES}]")
-        self._linear = self._library.ffi.new(f"int16_t[{2 * SAMPLES}]")
-        self._octets = self._library.ffi.new(f"uint8_t[{2 * SAMPLES}]")
-        self._octets_view: Any = self._library.ffi.buffer(self._octets)
+        self._octets: Any = None
+        self._packet: Any = None
         self._g711: dict[int, Any] = {}
         self._rx, self._tx, self._decode, self._encode = lib.fax_rx, lib.fax_tx, lib.g711_decode, lib.g711_encode
         self._set_up(lib.fax_get_t30_state(self._state))
 
+    def joins(self, packet: bytearray, at: int) -> None:
+        """Let :meth:`say` put its octets into ``packet`` from ``at`` on; it must not change its size."""
+        self._packet = self._library.ffi.from_buffer(packet)  # what is pointed into must stay
+        self._octets = self._packet + at
+
     def hear(self, octets: bytes, law: int) -> None:
-        """Take 20 or 40 ms of G.711. ``law``: payload type 0 (u-law) or 8 (A-law)."""
-        count = len(octets)
-        if count not in (SAMPLES, 2 * SAMPLES):
-            raise ValueError(f"20 ms of G.711 are {SAMPLES} octets, not {count}")
-        samples = self._linear
-        self._decode(self._g711.get(law) or self._coder(law), samples, octets, count)
-        self._rx(self._state, samples, count)
+        """Take one block of 160 octets of G.711. ``law``: payload type 0 (u-law) or 8 (A-law)."""
+        if len(octets) != SAMPLES:
+            raise ValueError(f"20 ms of G.711 are {SAMPLES} octets, not {len(octets)}")
+        samples = self._heard
+        self._decode(self._g711.get(law) or self._coder(law), samples, octets, SAMPLES)
+        self._rx(self._state, samples, SAMPLES)
         if self._fault is not None:
             raise self._fault
 
-    def say(self, law: int) -> bytes:
-        """Return the next 40 ms as 320 octets of G.711."""
-        samples = self._linear
-        made = self._tx(self._state, samples, 2 * SAMPLES)
-        if made < 2 * SAMPLES:
-            self._library.ffi.memmove(samples + made, SILENCE + SILENCE, 2 * (2 * SAMPLES - made))
-        self._encode(self._g711.get(law) or self._coder(law), self._octets, samples, 2 * SAMPLES)
+    def hear_silence(self) -> None:
+        """Let 20 ms pass in which the far end is silent."""
+        self.receive(SILENCE)
+
+    def say(self, law: int) -> None:
+        """Put the next block of 160 octets where :meth:`joins` said."""
+        samples = self._said
+        made = self._tx(self._state, samples, SAMPLES)
+        if made < SAMPLES:
+            self._library.ffi.memmove(samples + made, SILENCE, 2 * (SAMPLES - made))
+        self._encode(self._g711.get(law) or self._coder(law), self._octets, samples, SAMPLES)
         if self._fault is not None:
             raise self._fault
-        return bytes(self._octets_view)
+
+    @property
+    def sounds(self) -> bool:
+        """Whether the block that was said last is not silence."""
+        return any(bytes(self._library.ffi.buffer(self._said)))
 
     def _coder(self, law: int) -> Any:
         ffi, lib = self._library.ffi, self._library.lib
@@ -268,7 +279,6 @@ class T38Engine(Engine):
         self._state = lib.t38_terminal_init(ffi.NULL, int(machine.calling), handler, ffi.NULL)
         self._core = lib.t38_terminal_get_t38_core_state(self._state)
         lib.t38_set_t38_version(self._core, 0)
-        self._step = lib.t38_terminal_send_timeout
         self._set_up(lib.t38_terminal_get_t30_state(self._state))
 
     def receive(self, sequence: int, packet: bytes) -> None:
@@ -278,9 +288,8 @@ class T38Engine(Engine):
 
     def tick(self) -> None:
         """Let 20 ms pass; packets leave through ``send``."""
-        self._step(self._state, SAMPLES)
-        if self._fault is not None:
-            raise self._fault
+        self._library.lib.t38_terminal_send_timeout(self._state, SAMPLES)
+        self._raise()
 
     def close(self) -> None:
         """Free the machine, and with it flush and close its files."""

@@ -37,13 +37,11 @@ _GRACE = 60.0
 _CALLS, _SECONDS = 64, 1800.0
 #: The wall clock does not end these: :mod:`.crew` kills a worker that hangs, and each call has its own deadline.
 _FOR_EVER = 366 * 86400.0
-#: What a group's worker may use; its life is bounded by the two above. Processes are threads: it has two.
-_GROUP = Allowance(address_space=1024 * MIB, cpu=3600, processes=64, wall=_FOR_EVER)
+#: What a group's worker may use; its life is bounded by the two above.
+_GROUP = Allowance(address_space=1024 * MIB, cpu=3600, wall=_FOR_EVER)
 #: Descriptors: two sockets, journal, the file of the pages; those of a call that is about to begin.
 _FILES, _FILES_A_CALL = 32, 10
 _SPARES = 2
-#: Calls begin this far apart, seconds: what begins all at once makes everybody late.
-_APART = 0.01
 
 
 class CannotStart(Exception):
@@ -96,7 +94,6 @@ class Workers:
         self._ready: list[Crew] = []
         self._refilling: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
-        self._next_turn = 0.0
         #: How late the media of all calls were that have ended.
         self.pace = Pace()
 
@@ -179,7 +176,6 @@ class Workers:
         given = False
         try:
             async with self._seat(order, alone=alone) as (crew, words):
-                await self._take_turn()
                 await crew.carry(order, descriptors)
                 _close(descriptors)
                 given = True
@@ -187,7 +183,7 @@ class Workers:
                 try:
                     return await self._attend(words, report)
                 except BadMessage:
-                    await asyncio.shield(crew.end())  # it was taken over: all its calls end by their journals
+                    await asyncio.shield(crew.close())  # it was taken over: all its calls end by their journals
                     raise
                 except asyncio.CancelledError:
                     crew.drop(order.call)
@@ -197,13 +193,6 @@ class Workers:
         finally:
             if not given:
                 _close(descriptors)
-
-    async def _take_turn(self) -> None:
-        """Wait until a call may begin."""
-        now = asyncio.get_running_loop().time()
-        self._next_turn = max(self._next_turn + _APART, now)
-        if self._next_turn > now:
-            await asyncio.sleep(self._next_turn - now)
 
     async def _attend(self, words: asyncio.Queue[Word], report: Report) -> Outcome:
         """Pass on what the worker reports until its outcome."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cffi import FFI
 
-from transport.rtp import BLOCK, RtpReceiver, RtpSender
+from transport.rtp import BLOCK, HEADER, RtpReceiver, RtpSender
 from transport.spandsp import SAMPLES, Law, Machine, T38Engine
 from transport.t30 import Frame, frame_of
 from transport.udptl import Receiver, Sender
@@ -192,7 +192,8 @@ class HostileAudio:
             self._sequence += 1
         made = self._lib.t38_gateway_tx(self._gateway, self._samples, SAMPLES)
         block = bytes(self._ffi.buffer(self._samples, 2 * made)).ljust(2 * BLOCK, b"\0")
-        return [self._sender.wrap(self._law.encode(block))]
+        self._sender.packet[HEADER:] = self._law.encode(block)
+        return [self._sender.wrap()]
 
     def close(self) -> None:
         """Free the machine."""
