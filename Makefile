@@ -36,11 +36,12 @@ check: $(VENV)/dev  ## the linters, the types, the layers
 	@$(BIN)/lint-imports
 
 # The tests run against the built wheel, installed into an environment of its own: what users get, not the checkout.
+# A run that hangs is interrupted, and so still says which tests failed and where it stood.
 test: check  ## set up all that is needed, then check and test everything
 	@rm -rf build dist && $(BIN)/python -m build -q --wheel --no-isolation
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --force-reinstall dist/*.whl
 	@rm -f $(VENV)/demo
-	@cd tests && ../$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report=term:skip-covered --cov-config=../pyproject.toml -c ../pyproject.toml .
+	@cd tests && timeout -s INT -k 60 45m ../$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report=term:skip-covered --cov-config=../pyproject.toml -c ../pyproject.toml .
 
 soak: $(VENV)/dev  ## the long proofs: 500 kills; writes docs/reliability.md
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .

@@ -30,6 +30,27 @@ def need(*programs: str) -> None:
             pytest.skip(message)
 
 
+class AtOnce:
+    """Says at once what failed and where, so that a run that is stopped from outside has told it."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        """Write where the run writes."""
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write the end of a failure."""
+        if report.failed:
+            self._terminal.write_line(f"\n{report.when} of {report.nodeid} failed:\n{report.longreprtext[-4000:]}")
+
+
+@pytest.hookimpl(trylast=True)  # the reporter is added by a hook of the same name
+def pytest_configure(config: pytest.Config) -> None:
+    """Add it to the process that reports."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(AtOnce(terminal))
+
+
 @pytest.fixture
 def ids() -> IdSource:
     """Ids that only grow."""
