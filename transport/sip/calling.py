@@ -32,6 +32,14 @@ class Premises:
     legs: dict[str, SipLeg]
 
 
+@dataclass(slots=True)
+class Traffic:
+    """The calls that a trunk or device has now, and its last final code; they outlive a change of its account."""
+
+    calls: int = 0
+    last_code: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One way to try: a Request-URI by a flow, which is made only when its turn comes. ``where``: for people."""

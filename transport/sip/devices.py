@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import phonenumbers
 
 from transport.sip import numbers
-from transport.sip.calling import Attempt, Plan, Unreachable, contact_of
+from transport.sip.calling import Attempt, Plan, Traffic, Unreachable, contact_of
 from transport.sip.connections import Target, trust
 from transport.sip.digest import Challenger, Verdict
 from transport.sip.guard import Guard, Misdeed
@@ -49,8 +49,7 @@ class Device:
 
     def __init__(self, account: DeviceAccount) -> None:
         self.account = account
-        self.calls = 0
-        self.last_code: int | None = None
+        self.traffic = Traffic()
         self.networks = [ipaddress.ip_network(one, strict=False) for one in account.networks]
         self.keepalives: dict[str, Keepalive] = {}
 
@@ -94,7 +93,7 @@ class Devices:
             known = before.get(account.name)
             made = Device(account)
             if known is not None:
-                made.calls, made.last_code, made.keepalives = known.calls, known.last_code, known.keepalives
+                made.traffic, made.keepalives = known.traffic, known.keepalives
                 if known.account == account:
                     made = known
             self._devices[account.name] = made
@@ -308,7 +307,7 @@ class Devices:
             detail = f"registered from {first['source']} for {first['seconds']:.0f} s{answers}"
         return {
             "name": device.account.name, "number": device.account.number, "up": up, "detail": detail,
-            "calls": device.calls, "channels": device.account.channels, "last_code": device.last_code,
+            "calls": device.traffic.calls, "channels": device.account.channels, "last_code": device.traffic.last_code,
             "contacts": contacts,
         }  # fmt: skip
 

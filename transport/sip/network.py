@@ -13,7 +13,7 @@ from transport.accounts import DEVICE
 from transport.network import Incoming, Refused
 from transport.seam import LineTable, T38Mode
 from transport.sip import record, sdp
-from transport.sip.calling import Premises, RefusedLeg
+from transport.sip.calling import Premises, RefusedLeg, Traffic
 from transport.sip.complaints import Complaints, say
 from transport.sip.connections import Target, trust
 from transport.sip.devices import Devices
@@ -203,14 +203,19 @@ class SipNetwork:
         if here is None:
             return
         wanted = {account.name: account for account in self._table.trunks}
-        for name in [name for name, trunk in self._trunks.items() if wanted.get(name) != trunk.account]:
+        for name in [name for name in self._trunks if name not in wanted]:
             self._keepers.pop(name).cancel()
             self._trunks.pop(name).leave()
         for name, account in wanted.items():
-            if name not in self._trunks:
-                trunk = Trunk(account, here.station, here.wires, here.resolver, self._clock, self._rng)
-                self._trunks[name] = trunk
-                self._keepers[name] = asyncio.get_running_loop().create_task(self._keep(trunk), name=f"trunk {name}")
+            before = self._trunks.get(name)
+            if before is not None and before.account == account:
+                continue
+            trunk = Trunk(account, here.station, here.wires, here.resolver, self._clock, self._rng)
+            if before is not None:
+                self._keepers.pop(name).cancel()
+                trunk.succeed(before)
+            self._trunks[name] = trunk
+            self._keepers[name] = asyncio.get_running_loop().create_task(self._keep(trunk), name=f"trunk {name}")
         here.devices.publish(self._table.devices)
 
     async def _keep(self, trunk: Trunk) -> None:
@@ -374,15 +379,17 @@ class SipNetwork:
         return leg
 
     def _leg(self, here: _Open, t38: T38Mode, codecs: tuple[int, ...], owner: Any) -> SipLeg:
+        traffic: Traffic = owner.traffic
+
         def ended(_: SipLeg) -> None:
-            owner.calls -= 1
+            traffic.calls -= 1
 
         def coded(code: int) -> None:
-            owner.last_code = code
+            traffic.last_code = code
 
         leg = SipLeg(here.premises, t38=t38, codecs=codecs, ended=ended)
         leg.codes = coded
-        owner.calls += 1
+        traffic.calls += 1
         return leg
 
     @staticmethod

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from transport.accounts import CalledField, CallerField, SipTransport
 from transport.sip import numbers
-from transport.sip.calling import Attempt, Plan, Unreachable, contact_of
+from transport.sip.calling import Attempt, Plan, Traffic, Unreachable, contact_of
 from transport.sip.connections import Target
 from transport.sip.digest import Answerer, Credentials
 from transport.sip.keepalive import Keepalive
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN = 300.0  # seconds between two look-ups of a trunk's addresses
 _OPEN_EVERY = 25.0  # seconds: a NAT of ours forgets a UDP flow after 30
+#: The fields of an account that say which registration it is: of whom, with whom, and (by the contact) where.
+_REGISTERED_AS = ("register", "host", "port", "transport", "domain", "username")
 _WITHHELD = ("anonymous", "restricted", "unavailable", "unknown", "private")
 
 
@@ -65,9 +67,20 @@ class Trunk:
         self._turn = 0
         self._registrar: Flow | None = None
         self._registering = False
-        self.calls = 0
-        self.last_code: int | None = None
+        self.traffic = Traffic()
         self.lookup_trouble = ""
+
+    def succeed(self, before: Trunk) -> None:
+        """Take the place of a trunk whose account changed: its calls and, where it is the same one, its registration.
+
+        Taking it back and registering anew instead would leave us unregistered if the two crossed on the way.
+        """
+        self.traffic = before.traffic
+        if any(getattr(self.account, name) != getattr(before.account, name) for name in _REGISTERED_AS):
+            before.leave()
+            return
+        self._call_id, self._number, self._registrar = before._call_id, before._number, before._registrar
+        self.registration.until, self.registration.trouble = before.registration.until, before.registration.trouble
 
     # where it is
 
@@ -317,9 +330,9 @@ class Trunk:
             "name": self.account.name,
             "up": up,
             "detail": "; ".join(words) or "by address, not asked",
-            "calls": self.calls,
+            "calls": self.traffic.calls,
             "channels": self.account.channels,
-            "last_code": self.last_code,
+            "last_code": self.traffic.last_code,
             "addresses": sorted(self.addresses),
             "transport": self.account.transport.value,
             "registered_seconds": round(self.registration.until - now, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from .conftest import LOOPBACK, OURS, THEIRS, Office, free_port, office, signal,
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from transport.sip.registration import Registration
 
 UDP, TCP, TLS = SipTransport.UDP, SipTransport.TCP, SipTransport.TLS
 ATA = DeviceAccount("ata", OURS, "ata1", "s3cret")
@@ -221,6 +224,36 @@ async def test_an_account_that_registers_is_called_at_its_registration(two: tupl
     assert await signal(outbound) == Refused(486, "Busy Here")
 
 
+async def test_a_changed_account_keeps_its_registration_and_its_calls(two: tuple[Office, Office]) -> None:
+    """Lost otherwise: a reload of the policy takes trunks off the air, or forgets their calls."""
+    near, far = two
+    far.publish(devices=(replace(ATA, channels=2),))
+    account = TrunkAccount("peer", LOOPBACK, far.port, username="ata1", password="s3cret", register=True)
+    near.publish(account)
+
+    def registration() -> Registration:
+        return near.network._trunks["peer"].registration
+
+    await until(lambda: registration().registered(near.network._clock()))
+    leg = near.dial()
+    incoming = await far.incoming()
+    before = registration()
+    near.publish(replace(account, prefix="9"))
+    far.publish(devices=(ATA,))
+    assert registration() is not before
+    assert registration().registered(near.network._clock()), "at no moment it is unregistered"
+    await until(lambda: registration().last_code == 200)
+    assert len((await far.status("devices", "ata"))["contacts"]) == 1, "refreshed, not a second registration"
+    assert (await near.status("trunks", "peer"))["calls"] == 1
+    assert (await far.status("devices", "ata"))["calls"] == 1
+    leg.hang_up()
+    assert isinstance(await signal(incoming.leg), Refused)
+    assert (await near.status("trunks", "peer"))["calls"] == 0
+    assert (await far.status("devices", "ata"))["calls"] == 0
+    near.publish()
+    await until(lambda: not far.network._open.devices._registrar.of("ata", time.time()))  # type: ignore[union-attr]
+
+
 async def test_a_device_that_is_not_registered_cannot_be_called() -> None:
     """Lost otherwise: a fax for a switched-off machine waits for two minutes instead of the next try."""
     async with office() as far:
@@ -403,6 +436,6 @@ async def test_the_time_of_a_registration_is_what_the_trunk_says(two: tuple[Offi
     account = TrunkAccount("peer", LOOPBACK, far.port, username="ata1", password="s3cret", register=True)
     for asked, granted in ((120, 120), (30, 60)):  # the second is too brief for the registrar: 423
         near.publish(replace(account, expires=asked))
-        await until(lambda: near.network._trunks["peer"].registration.registered(near.network._clock()))
+        await until(lambda: near.network._trunks["peer"].registration.last_code == 200)
         (contact,) = (await far.status("devices", "ata"))["contacts"]
         assert granted - 5 < contact["seconds"] <= granted
