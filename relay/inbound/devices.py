@@ -85,10 +85,8 @@ def passed_on(settings: dict[str, Any], number: str, pages: File, fax_id: int) -
     devices = settings.get("devices") or []
     if not devices:
         return None
-    recipients = tuple(
-        Recipient(number, name, {**PATIENT, "trunks": [f"{DEVICE}{name}"], "pinned": True, "passes_on": fax_id})
-        for name in devices
-    )
+    shared = {**PATIENT, "pinned": True, "passes_on": fax_id, "concurrency": len(devices)}
+    recipients = tuple(Recipient(number, name, {**shared, "trunks": [f"{DEVICE}{name}"]}) for name in devices)
     return Submission(
         source="relay",
         sender=None,

@@ -91,9 +91,9 @@ class Conclusion:
         if trace:
             traces.keep(connection, fax_id, row.attempts, result.call, trace, now)
         if result.cause is Cause.CONFIRMED and made.rung:
-            destinations.learn(connection, row.peer, Lesson(rung=made.rung), now)
+            destinations.learn(connection, row.peer, row.settings, Lesson(rung=made.rung), now)
         if decision.after is Outbound.PREPARING:
-            destinations.learn(connection, row.peer, Lesson(resolution=COARSEST), now)
+            destinations.learn(connection, row.peer, row.settings, Lesson(resolution=COARSEST), now)
             coarser_document(connection, self._ids, faxes.get(connection, fax_id), now)
         return decision
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from relay.store.tables import destination
+from transport.accounts import DEVICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +26,15 @@ class Lesson:
     resolution: str | None = None
 
 
+def taught_by(peer: str, settings: Mapping[str, Any]) -> str:
+    """Return whose lessons a fax's calls are: the far number's, or those of the machine of ours that it is for."""
+    (first, *_) = settings.get("trunks") or [""]
+    return first if settings.get("pinned") and first.startswith(DEVICE) else peer
+
+
 def recall(connection: sa.Connection, peer: str, settings: Mapping[str, Any], now: float) -> Lesson:
     """Return what is known of a destination; each part of it grows old by itself, by the fax's ``settings``."""
+    peer = taught_by(peer, settings)
     since = now - settings.get("retries", {}).get("remember", LIFE)
     row = connection.execute(sa.select(destination).where(destination.c.peer == peer)).first()
     if row is None:
@@ -37,8 +45,11 @@ def recall(connection: sa.Connection, peer: str, settings: Mapping[str, Any], no
     )
 
 
-def learn(connection: sa.Connection, peer: str, lesson: Lesson, now: float) -> None:
-    """Keep a lesson; a part of it that is ``None`` leaves what was known."""
+def learn(
+    connection: sa.Connection, peer: str, settings: Mapping[str, Any], lesson: Lesson, now: float
+) -> None:
+    """Keep a lesson of a fax with ``settings``; a part of it that is ``None`` leaves what was known."""
+    peer = taught_by(peer, settings)
     values: dict[str, Any] = {}
     for name in ("rung", "resolution"):
         if (value := getattr(lesson, name)) is not None:

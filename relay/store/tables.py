@@ -154,7 +154,7 @@ attempt = sa.Table(
 destination = sa.Table(
     "destination",
     metadata,
-    sa.Column("peer", sa.String(16), primary_key=True, doc="E.164"),
+    sa.Column("peer", sa.String(40), primary_key=True, doc="E.164, or `device:` and the name of a machine of ours"),
     sa.Column("rung", sa.String(32), doc="the ladder's rung that worked last"),
     sa.Column("rung_at", _Time),
     sa.Column("resolution", sa.String(16), doc="the finest that its machine takes, where that is not every one"),

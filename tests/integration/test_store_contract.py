@@ -365,11 +365,19 @@ def test_a_claim_takes_the_first_free_trunk_of_a_faxs_route(store: Store, ids: I
 def test_a_lesson_is_kept_and_grows_old(store: Store) -> None:
     """Lost otherwise: a machine that was repaired is called slowly for ever, or a lesson overwrites another."""
     to = "+12025550123"
-    store.write_now(destinations.learn, to, destinations.Lesson(rung="g711"), NOW)
-    store.write_now(destinations.learn, to, destinations.Lesson(resolution="standard"), NOW + 1)
+    store.write_now(destinations.learn, to, {}, destinations.Lesson(rung="g711"), NOW)
+    store.write_now(destinations.learn, to, {}, destinations.Lesson(resolution="standard"), NOW + 1)
     assert store.read_now(destinations.recall, to, {}, NOW + 2) == destinations.Lesson("g711", "standard")
     short = {"retries": {"remember": 10.0}}
     assert store.read_now(destinations.recall, to, short, NOW + 20) == destinations.Lesson()
-    store.write_now(destinations.learn, to, destinations.Lesson(rung="g711"), NOW + 15)
+    store.write_now(destinations.learn, to, {}, destinations.Lesson(rung="g711"), NOW + 15)
     assert store.read_now(destinations.recall, to, short, NOW + 20) == destinations.Lesson("g711")
     assert store.read_now(destinations.recall, "+1", {}, NOW) == destinations.Lesson()
+
+
+def test_a_machine_of_ours_teaches_nothing_of_its_number(store: Store) -> None:
+    """Lost otherwise: an old machine in the lobby makes every fax to the number coarse, also to the mailbox behind."""
+    number, lobby = "+97231234567", {"trunks": [f"device:{'l' * 30}"], "pinned": True}
+    store.write_now(destinations.learn, number, lobby, destinations.Lesson(resolution="standard"), NOW)
+    assert store.read_now(destinations.recall, number, {"trunks": ["carrier"]}, NOW) == destinations.Lesson()
+    assert store.read_now(destinations.recall, number, lobby, NOW) == destinations.Lesson(resolution="standard")

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 
 from converters import Converter
 from relay.errors import IllegalMove
+from relay.fax import Outbound
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
 from relay.outbound.rerouting import reroute
-from relay.outbox import deliveries
 from relay.outbox.routing import Router
 from relay.policy import PolicyHolder
 from relay.store import faxes, schema
@@ -162,12 +162,13 @@ async def test_a_fax_for_the_machine_alone_is_delivered_when_it_is_printed(lobby
     router = Router(lobby.store, lobby.ids, lobby.clock, [])
 
     def end(connection: sa.Connection) -> None:
-        connection.execute(fax.update().where(fax.c.id == onward.id).values(state=ends))
-        deliveries.settle(connection, lobby.ids, received.id, lobby.clock())
+        for after in (Outbound.PREPARING, Outbound.QUEUED, Outbound.DIALING, Outbound(ends)):
+            faxes.move(connection, lobby.ids, onward.id, after, at=lobby.clock(), reason="as a call would")
 
     await router.step()
     assert lobby.store.read_now(faxes.get, received.id).state == "received"
     lobby.store.write_now(end)
+    await router.step()
     row = lobby.store.read_now(faxes.get, received.id)
     assert row.state == then
     assert "lobby" in row.reason

@@ -12,7 +12,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "destination",
-        sa.Column("peer", sa.String(length=16), nullable=False),
+        sa.Column("peer", sa.String(length=40), nullable=False),
         sa.Column("rung", sa.String(length=32), nullable=True),
         sa.Column("rung_at", sa.Double(), nullable=True),
         sa.Column("resolution", sa.String(length=16), nullable=True),
