@@ -180,8 +180,8 @@ class Settings:
 class Number:
     """One of the relay's own numbers. ``language`` None: that of the domain a mail was addressed to.
 
-    ``deliver_to_devices``: names of devices that received faxes are sent to. ``features`` has ``DEVICE`` only where a
-    device has this number or gets its faxes.
+    ``deliver_to_devices``: names of devices that received faxes are sent to. ``inbound_calls``: how many may come in
+    at once; ``None``: any. ``features`` has ``DEVICE`` only where a device has this number or gets its faxes.
     """
 
     number: str
@@ -194,6 +194,7 @@ class Number:
     settings: Settings
     source: Source
     deliver_to_devices: tuple[str, ...] = ()
+    inbound_calls: int | None = None
 
     @property
     def receives(self) -> bool:

@@ -144,6 +144,12 @@ class NumberEntry(Entry):
         "Names of `devices` that get the received faxes, beside the mail addresses or in place of them.",
         default_factory=list,
     )
+    inbound_calls: Positive | None = key(
+        "Calls that may come in for the number at the same time; a further one hears busy. Without it, as many as its "
+        "trunk carries.",
+        unit="calls",
+        default=None,
+    )
     senders: list[SenderEntry] = key("Who may send as this number.", default_factory=list)
     default_for: list[SenderPattern] = key(
         "Senders who may send from several numbers and use this one unless their mail names another in `X-Fax-From`.",

@@ -79,14 +79,15 @@ class PolicyHolder:
     def line_table(self) -> LineTable:
         """Return what the line needs to know: the numbers it answers, its trunks and its devices."""
         numbers = self.answered_numbers()
+        limits = {one: limit for one in numbers if (limit := self.current.numbers[one].inbound_calls) is not None}
         if not self._real_lines:
-            return LineTable(numbers)
+            return LineTable(numbers, limits)
         trunks, no_trunks = accounts.trunks(self.current, os.environ)
         devices, no_devices = accounts.devices(self.current, os.environ)
         self.line_faults = no_trunks + no_devices
         for fault in self.line_faults:
             log.error("left out", fault=fault)
-        return LineTable(numbers, trunks=tuple(trunks), devices=tuple(devices))
+        return LineTable(numbers, limits, trunks=tuple(trunks), devices=tuple(devices))
 
     def trunks(self, number: str, dialled: str) -> list[str]:
         """Return the trunks that serve a call from ``number`` to ``dialled``, in order; empty on a simulated line."""

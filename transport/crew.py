@@ -107,9 +107,10 @@ class Crew:
         self._dropping.add(dropping)
         dropping.add_done_callback(self._dropping.discard)
 
-    def kill(self) -> None:
-        """Kill it now; its calls are told."""
+    async def kill(self) -> None:
+        """Kill it and wait until it is dead and its calls are told."""
         self._child.kill()
+        await asyncio.wait({self._listening})
 
     async def close(self) -> None:
         """Kill it if it lives."""

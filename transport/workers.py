@@ -183,7 +183,7 @@ class Workers:
                 try:
                     return await self._attend(words, report)
                 except BadMessage:
-                    await asyncio.shield(crew.close())  # it was taken over: all its calls end by their journals
+                    await asyncio.shield(crew.kill())  # it was taken over: all its calls end by their journals
                     raise
                 except asyncio.CancelledError:
                     crew.drop(order.call)

@@ -45,9 +45,7 @@ def recall(connection: sa.Connection, peer: str, settings: Mapping[str, Any], no
     )
 
 
-def learn(
-    connection: sa.Connection, peer: str, settings: Mapping[str, Any], lesson: Lesson, now: float
-) -> None:
+def learn(connection: sa.Connection, peer: str, settings: Mapping[str, Any], lesson: Lesson, now: float) -> None:
     """Keep a lesson of a fax with ``settings``; a part of it that is ``None`` leaves what was known."""
     peer = taught_by(peer, settings)
     values: dict[str, Any] = {}

@@ -80,13 +80,17 @@ class AnsweredLeg:
     """A call that is answered at once."""
 
     trace: Callable[[str, str, str], None] | None = None
+    said: bool = False
 
     def take_media(self) -> tuple[int, ...]:
         """Give any descriptor."""
         return (os.open("/dev/null", os.O_RDONLY),)
 
     async def signal(self) -> Signal:
-        """Answer."""
+        """Answer, and say no more."""
+        if self.said:
+            await asyncio.Event().wait()
+        self.said = True
         return Connected(T38)
 
     def answer(self) -> None:
