@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.channels import DOCUMENT, PAGES
-from bench.media import Side
 from bench.table import HEAD, Row, line
+from relay.confine import Confinement, Sandbox
 from transport.causes import Hangup
 from transport.journal import Journal
 from transport.legs import TICK
 from transport.media import Call
 from transport.order import ErrorCorrection, Media, MediaKind, Order, Outcome
 from transport.testing import Document, Lossy, exchange
+from transport.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,9 +141,9 @@ async def in_workers(calls: int) -> None:
     for name, media, network, ecm in cases():
         if media.error_correction is not ErrorCorrection.REDUNDANCY:
             continue
-        sending, receiving = Side(), Side()
-        await sending.open()
-        await receiving.open()
+        confinement = Confinement(Sandbox.BUBBLEWRAP, ["transport.worker"])
+        sending, receiving = Workers(confinement), Workers(confinement)
+        await sending.warm()
         rng = random.Random(1)  # noqa: S311  a measurement that can be repeated
 
         def lossy(network: Network = network, rng: random.Random = rng) -> Callable[[], Lossy]:
@@ -152,7 +153,7 @@ async def in_workers(calls: int) -> None:
             outcomes = await asyncio.gather(
                 *(
                     exchange(
-                        sending.workers, receiving.workers, Path(folder), str(number), media.kind,
+                        sending, receiving, Path(folder), str(number), media.kind,
                         Document(DOCUMENT, PAGES), lossy(), ecm=ecm,
                     )
                     for number in range(calls)
@@ -161,6 +162,7 @@ async def in_workers(calls: int) -> None:
         print(line(_figures(f"{name}, in workers: {network}", list(outcomes))), flush=True)
         await sending.close()
         await receiving.close()
+        await confinement.close()
 
 
 def main() -> None:

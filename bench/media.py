@@ -1,10 +1,12 @@
-"""What a fax call in real time costs: CPU-seconds per channel-minute, lateness, memory (``python -m bench.media``).
+"""What fax calls in real time cost: CPU-seconds per channel-minute, lateness, memory (``python -m bench.media``).
 
-Forty calls at once run over loopback, RTP and UDPTL, from the workers of one sandbox to those of another, so that the
-cost of sending and of receiving are told apart; all processes of a sandbox count, dead ones too. Each datagram passes
-through the kernel once, and its whole way there is the sender's. Lateness is the time at which a tick's packets have
-left less the time when they were due; it is taken of both ends in the first five seconds of eighty calls that begin
-together, 160 channels on this machine.
+Forty calls at once go over loopback by SIP from one line to another, each a process with its sandboxes and workers, so
+that the cost of sending and of receiving are told apart; every process of a line counts, dead ones too, SIP and
+start-up included. Each datagram passes through the kernel once, and its whole way there is the sender's. Lateness is
+the time at which a tick's packets have left less the time when they were due; it is taken of both ends in the first
+five seconds of eighty calls that begin together: 160 channels on this machine.
+
+A caller that no call has proven yet has a worker and a sandbox of its own; what that costs is a row of its own.
 """
 
 from __future__ import annotations
@@ -12,108 +14,109 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.channels import DOCUMENT, PAGES, descendants, processor_seconds
+from bench.channels import descendants, processor_seconds
 from bench.table import Row, line
-from relay.confine import Confinement, Sandbox
-from transport.order import MediaKind, Outcome
+from tests.integration.sip.office import OURS, SipOffice, carrier, sip_office
+from tests.integration.sip.peers import LOOPBACK
 from transport.pace import Pace, percentile
-from transport.testing import Document, exchange
-from transport.workers import Workers
+from transport.seam import Arrived, CallResult, Cause, T38Mode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 TOGETHER, RUSH = 40, 80
-_NAMES = {MediaKind.RTP: "G.711", MediaKind.UDPTL: "T.38"}
-_FAX = Document(DOCUMENT, PAGES)
+_MODES = {T38Mode.NEVER: "G.711", T38Mode.AUTO: "T.38"}
+_PORTS = ((22000, 22639), (23000, 23639))
+_PAGES = 3
 
 
-class Side:
-    """A sandbox with workers, and what they use."""
-
-    def __init__(self) -> None:
-        self._confinement = Confinement(Sandbox.BUBBLEWRAP, ["transport.worker"])
-        self.workers = Workers(self._confinement)
-        self._before = 0.0
-
-    async def open(self) -> None:
-        """Start it."""
-        await self.workers.warm()
-        self._before = processor_seconds(self._process)
-
-    def used(self) -> float:
-        """Return the processor seconds since it was opened."""
-        return processor_seconds(self._process) - self._before
-
-    def memory(self) -> int:
-        """Return the bytes that its processes have for themselves alone."""
-        total = 0
-        for process in descendants(self._process):
-            for entry in (Path("/proc") / str(process) / "smaps_rollup").read_text().splitlines():
-                if entry.startswith(("Private_Clean", "Private_Dirty")):
-                    total += 1024 * int(entry.split()[1])
-        return total
-
-    async def close(self) -> None:
-        """End it."""
-        await self.workers.close()
-        await self._confinement.close()
-
-    @property
-    def _process(self) -> int:
-        process = self._confinement._process  # noqa: SLF001  a bench looks at the parts
-        assert process is not None
-        return process.pid
-
-
-async def measure(kind: MediaKind, calls: int) -> AsyncIterator[Row]:
-    """Yield the rows of so many calls of one kind."""
-    sending, receiving = Side(), Side()
-    await sending.open()
-    await receiving.open()
-    idle = sending.memory(), receiving.memory()
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        running = asyncio.gather(
-            *(
-                exchange(sending.workers, receiving.workers, Path(folder), str(number), kind, _FAX)
-                for number in range(calls)
-            )
+async def measure(mode: T38Mode, calls: int, *, proven: bool = True) -> list[Row]:
+    """Return the rows of so many calls of one kind."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        sides = [
+            await stack.enter_async_context(sip_office(folder / name, media_ports=ports))
+            for name, ports in zip(("sending", "receiving"), _PORTS, strict=True)
+        ]
+        for office, other in (sides, sides[::-1]):
+            await office.publish(carrier(other.port, channels=calls, networks=(f"{LOOPBACK}/32",), t38=mode))
+        await _calls(sides, mode, 1)
+        before, idle = [_used(office) for office in sides], [_memory(office) for office in sides]
+        running = asyncio.create_task(
+            _calls(sides, mode, calls, callers=[OURS] * calls if proven else _strangers(calls))
         )
         await asyncio.sleep(15)
-        memory = [side.memory() - before for side, before in zip((sending, receiving), idle, strict=True)]
-        ended: list[tuple[Outcome, Outcome]] = await running
-        seconds = time.perf_counter() - began
-    used = sending.used(), receiving.used()
-    pace = Pace()
-    pace.add(sending.workers.pace)
-    pace.add(receiving.workers.pace)
-    await sending.close()
-    await receiving.close()
-    good = sum(caller.confirmed == called.confirmed == PAGES for caller, called in ended)
-    if good < calls:
-        print(f"{calls - good} of {calls} calls were not confirmed, in {seconds:.0f} s", file=sys.stderr)
-    what = f"{_NAMES[kind]}, {calls} calls at once"
-    for way, cpu, talked, kept in zip(
-        ("sending", "receiving"),
-        used,
-        (sum(pair[end].seconds for pair in ended) for end in (0, 1)),
-        memory,
-        strict=True,
-    ):
-        yield Row(
-            f"{what}, {way}",
-            f"{60 * cpu / talked:.3f} CPU-s a channel-minute, {kept / calls / 2**20:.1f} MiB a call",
+        memory = [_memory(office) - least for office, least in zip(sides, idle, strict=True)]
+        ends = await running
+        used = [_used(office) - begun for office, begun in zip(sides, before, strict=True)]
+        pace = Pace()
+        for office in sides:
+            pace.add(Pace.of_json((await office.line.ask("status"))["pace"]))
+    what = f"{_MODES[mode]}, {calls} calls at once{'' if proven else ', callers unknown'}"
+    rows = [
+        Row(f"{what}, {way}", f"{60 * cpu / talked:.3f} CPU-s a channel-minute, {kept / calls / 2**20:.1f} MiB a call")
+        for way, cpu, talked, kept in zip(
+            ("sending", "receiving"),
+            used,
+            [sum(one.talk_seconds for one in side) for side in ends],
+            memory,
+            strict=True,
         )
-    yield Row(
-        f"{what}, both ends: media late",
+    ]
+    late = (
         f"p99 {_milliseconds(pace.first)} in the first 5 s, {_milliseconds(pace.ticks)} in all, "
-        f"worst {1000 * pace.worst:.0f} ms",
+        f"worst {1000 * pace.worst:.0f} ms"
     )
+    return [*rows, Row(f"{what}, both ends: media late", late)]
+
+
+async def _calls(
+    sides: Sequence[SipOffice], mode: T38Mode, calls: int, callers: Sequence[str] = (OURS,)
+) -> tuple[list[CallResult], list[CallResult]]:
+    """Make calls at once and return the results at both ends."""
+    ours, theirs = sides
+    sent = await asyncio.gather(
+        *(
+            ours.line.send(ours.request(destination=OURS, caller=caller, t38=mode), lambda _: None)
+            for _, caller in zip(range(calls), callers, strict=True)
+        )
+    )
+    received: list[CallResult] = []
+    while len(received) < calls:
+        (*_, end) = await theirs.arrived(60)
+        assert isinstance(end, Arrived)
+        received.append(end.result)
+        theirs.line.forget(end.call)
+    failed = [one for one in (*sent, *received) if one.cause is not Cause.CONFIRMED or one.pages_confirmed != _PAGES]
+    for one in failed:
+        print(f"not confirmed: {one}", file=sys.stderr)
+    return sent, received
+
+
+def _strangers(calls: int) -> list[str]:
+    return [f"+1202555{number:04}" for number in range(calls)]
+
+
+def _used(office: SipOffice) -> float:
+    return processor_seconds(office.processes[-1].pid)
+
+
+def _memory(office: SipOffice) -> int:
+    """Return the bytes that a line's processes have for themselves alone."""
+    total = 0
+    for process in descendants(office.processes[-1].pid):
+        try:
+            entries = (Path("/proc") / str(process) / "smaps_rollup").read_text().splitlines()
+        except OSError:  # it has just ended
+            continue
+        total += sum(
+            1024 * int(one.split()[1]) for one in entries if one.startswith(("Private_Clean", "Private_Dirty"))
+        )
+    return total
 
 
 def _milliseconds(counts: list[int]) -> str:
@@ -122,9 +125,9 @@ def _milliseconds(counts: list[int]) -> str:
 
 async def rows() -> AsyncIterator[Row]:
     """Yield every row."""
-    for calls in (TOGETHER, RUSH):
-        for kind in (MediaKind.RTP, MediaKind.UDPTL):
-            async for row in measure(kind, calls):
+    for mode in _MODES:
+        for calls, proven in ((TOGETHER, True), (TOGETHER, False), (RUSH, True)):
+            for row in await measure(mode, calls, proven=proven):
                 yield row
 
 

@@ -216,7 +216,9 @@ class Service:
         await line.publish(await asyncio.to_thread(house.policy.line_table))
         await reroute(house.store, house.policy, house.ids, house.clock)
         house.policy.on_change.append(lambda: self._lines_changed(line))
-        self._checks += [Check("line", line.trouble), checking.trunks(line, house.policy)]
+        self._checks += [
+            Check("line", line.trouble), checking.trunks(line, house.policy), checking.routes(house.store),
+        ]  # fmt: skip
         self._run(arrivals.run())
         self._run(dialling.run())
 

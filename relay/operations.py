@@ -19,7 +19,7 @@ from policies import Feature, RefusalKind, check_recipient
 from relay.errors import NotFound, Refusal
 from relay.fax import Inbound, Outbound, terminal
 from relay.policy import submission_settings
-from relay.store import faxes, traces
+from relay.store import faxes, routes, traces
 from relay.store.tables import attempt, channel, delivery, document, fax, submission
 from relay.submission import File, Recipient, Submission, resubmit, submit
 
@@ -189,6 +189,7 @@ class Operations:
             "faxes": {
                 state: {"count": count, "oldest_seconds": round(now - oldest, 1)} for state, count, oldest in states
             },
+            "without_trunk": routes.stranded(connection),
             "trunks": {trunk: {"channels": channels, "busy": busy} for trunk, channels, busy in lines},
             "outbox": {lane: {"due": due, "oldest_seconds": round(now - oldest, 1)} for lane, due, oldest in outbox},
         }

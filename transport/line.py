@@ -111,6 +111,8 @@ class LineProcess:
 
     async def _answer(self, message: dict[str, Any]) -> None:
         answer = await self._premises.network.ask(message["question"], message["name"])
+        if message["question"] == "status":
+            answer["pace"] = self._premises.workers.pace.to_json()
         self._main.post({"say": "answer", "number": message["number"], "answer": answer})
 
     def _start(self, call: str, work: Any) -> None:

@@ -37,9 +37,15 @@ def policy() -> None:
 @click.pass_context
 def check(context: click.Context, folder: Path | None) -> None:
     """Check every file of FOLDER (default: the service's own); every error names file, line and column."""
-    folder = folder or settings_of(context).policy_folder
-    found = _load(folder)
-    click.echo(f"{folder}: good; {len(found.domains)} domains, {len(found.numbers)} numbers")
+    settings = settings_of(context)
+    found = _load(folder or settings.policy_folder)
+    click.echo(f"{folder or settings.policy_folder}: good; {len(found.domains)} domains, {len(found.numbers)} numbers")
+    named = [what for some, what in ((found.trunks, "trunks"), (found.devices, "devices")) if some]
+    if named and folder is None and settings.lines.sip is None:
+        click.echo(
+            f"but its {' and '.join(named)} carry no call: faxrelay.yaml has no `lines: {{sip: ...}}`, "
+            "so faxes go to the simulated network", err=True,
+        )  # fmt: skip
 
 
 @policy.command("explain")

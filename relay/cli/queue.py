@@ -25,6 +25,8 @@ def _tables(answer: dict[str, Any]) -> None:
     for state, entry in answer["faxes"].items():
         faxes.add_row(state, str(entry["count"]), _age(entry["oldest_seconds"]))
     console.print(faxes if answer["faxes"] else "no fax is waiting")
+    if count := answer["without_trunk"]:
+        console.print(f"[yellow]without a trunk[/]: {count}; no trunk of the policy serves their numbers")
     for trunk, entry in answer["trunks"].items():
         console.print(f"trunk {trunk}: {entry['busy']} of {entry['channels']} channels busy")
     for lane, entry in answer["outbox"].items():

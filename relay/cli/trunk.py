@@ -12,6 +12,7 @@ from rich.table import Table
 
 from relay.cli.session import REFUSED, ask, ask_service, json_option, show, stop
 from relay.diagnosis import explain
+from transport.pace import Pace, percentile
 
 _POLL = 1.0  # seconds between two looks at a test fax
 
@@ -82,6 +83,10 @@ def _status(answer: dict[str, Any]) -> None:
     console.print(trunks if answer["trunks"] else "the policy has no trunks")
     for entry in answer["devices"]:
         console.print(f"device {escape(entry['name'])}: {_light(entry['up'])} {escape(entry['detail'])}")
+    if sum(ticks := Pace.of_json(answer.get("pace")).ticks):
+        late = percentile(ticks, 0.99)
+        told = "more than 1 s" if late == float("inf") else f"at most {1000 * late:.0f} ms"
+        console.print(f"99 of 100 packets of the ended calls' media left {told} late")
     for ban in answer.get("bans", ()):
         console.print(f"[yellow]banned[/] {escape(ban['source'])} for {ban['seconds']:.0f} s: {escape(ban['why'])}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from relay.fax import Outbound, terminal
 from relay.store.tables import fax, trunk_route
 from transport.accounts import DEVICE
 
@@ -28,6 +29,14 @@ def written(connection: sa.Connection, trunks: Sequence[str]) -> str:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(dialect.insert(trunk_route).values(trunks=route).on_conflict_do_nothing())
     return route
+
+
+def stranded(connection: sa.Connection) -> int:
+    """Return how many faxes wait for a trunk that the policy does not have."""
+    waiting = sa.and_(
+        fax.c.route == NOWHERE, fax.c.state.in_([state.value for state in Outbound if not terminal(state)])
+    )
+    return connection.execute(sa.select(sa.func.count()).select_from(fax).where(waiting)).scalar_one()
 
 
 def first_open(route: str, free: Collection[str]) -> str | None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from relay import outbox
 from relay.mailer import writing
+from relay.store.routes import stranded
 from relay.web.health import Check
 
 if TYPE_CHECKING:
@@ -47,6 +48,21 @@ def disk(blobs: LocalBlobs, reserve: int) -> Check:
         )
 
     return Check("disk", look)
+
+
+def routes(store: Store) -> Check:
+    """Look whether a trunk of the policy serves each fax that waits."""
+
+    async def look() -> str | None:
+        count = await store.read(stranded)
+        if not count:
+            return None
+        return (
+            f"{count} fax{'es' * (count != 1)} wait{'s' * (count == 1)} for a trunk that the policy does not have; "
+            "add one for their numbers to the policy, or cancel them"
+        )
+
+    return Check("routes", look)
 
 
 def trunks(line: Line, holder: PolicyHolder) -> Check:

@@ -131,3 +131,12 @@ def test_the_documented_json_is_what_the_commands_print(data: Path) -> None:
     assert set(listed) == documented("faxrelay fax list --json")
     assert set(shown) == set(listed) | documented("faxrelay fax show ID --json")
     assert {"seq", "at", "kind", "before", "after", "reason", "detail"} == set(shown["history"][0])
+
+
+def test_trunks_that_carry_no_call_are_told(data: Path) -> None:
+    """Lost otherwise: the trunk is configured, the policy is 'good', and every fax goes to a simulated machine."""
+    (data / "policies" / "trunks.yaml").write_text("trunks: [{name: carrier, host: sip.example.net}]\n")
+    done = run(data, "policy", "check")
+    assert done.exit_code == 0
+    assert "its trunks carry no call" in done.stderr
+    assert run(data, "policy", "check", str(data / "policies")).stderr == "", "a folder alone says nothing of a service"

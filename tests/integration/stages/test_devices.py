@@ -26,6 +26,8 @@ from relay.store.routes import NOWHERE
 from relay.store.tables import document, fax, submission
 from relay.submission import resubmit
 from relay.testing import PlainConverter, ScriptedLine
+from relay.web import checks
+from relay.web.health import examine
 from transport.seam import Arrived, Arriving, CallResult, Cause, Evidence, ReceivedPage
 
 from .conftest import Clock
@@ -217,6 +219,9 @@ async def test_a_fax_that_waits_goes_by_the_trunks_of_the_new_policy(lobby: Lobb
     await lobby.policy.reload()
     await reroute(lobby.store, lobby.policy, lobby.ids, lobby.clock)
     assert lobby.faxes()[0].route == NOWHERE
+    assert (await examine([checks.routes(lobby.store)]))[0].wrong == (
+        "1 fax waits for a trunk that the policy does not have; add one for their numbers to the policy, or cancel them"
+    )
 
 
 async def test_a_machine_keeps_within_its_numbers_limits(lobby: Lobby) -> None:
