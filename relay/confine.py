@@ -282,7 +282,18 @@ def _resources(limits: Limits) -> dict[str, int]:
 
 def bubblewrap(memory: int) -> list[str]:
     """Return the bubblewrap command line: programs read-only, ``memory`` bytes of private ``/tmp``, nothing else."""
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    # bwrap itself asks to die with us too late: one whose parent ends meanwhile would wait for ever
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "bwrap",
+        "--unshare-all",
+        "--die-with-parent",
+        "--new-session",
+        "--cap-drop",
+        "ALL",
+    ]
     command += ["--dev", "/dev", "--size", str(memory), "--tmpfs", _PRIVATE]  # first: the programs may lie below it
     for path in ("/usr", "/etc/fonts", "/etc/ld.so.cache", "/etc/alternatives", "/var/cache/fontconfig"):
         command += ["--ro-bind-try", path, path]
