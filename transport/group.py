@@ -216,5 +216,6 @@ def _next_beat(now: float) -> float:
 def serve(channel: WorkerChannel) -> None:
     """Carry the calls that the channel brings until it ends."""
     gc.disable()  # a collection in the midst of a tick makes all calls late; there is one at each call's end
+    gc.freeze()  # and it shall not look at the programs, each time anew
     with own_folder() as folder:
         Group(channel, folder).run()
