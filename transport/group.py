@@ -1,6 +1,7 @@
 """The calls of one media worker in real time: one tick of 20 ms for all of them, never a wake-up for a packet.
 
 A tick drains and feeds every socket; ticks that were missed follow at once, for a modem's samples cannot be left out.
+A quiet call lets two pass at once in every other tick; where all are quiet, nobody wakes up for the one between.
 Calls begin one in a tick, after the tick's packets have left, so that a beginning (a document is read, modems are set
 up) makes the others late by itself alone.
 
@@ -48,7 +49,7 @@ _NOTHING: list[bytes] = []
 class Carriage:
     """One call with its sockets."""
 
-    __slots__ = ("_journal", "_port", "_ports", "call", "worst")
+    __slots__ = ("_journal", "_owes", "_port", "_ports", "call", "worst")
 
     def __init__(self, call: Call, rtp: Port, udptl: Port, journal: Journal) -> None:
         self.call = call
@@ -56,18 +57,30 @@ class Carriage:
         self._ports = (rtp, udptl)
         self._journal = journal
         self._port = rtp
+        self._owes = False  # it left a tick to the next
         self._aim()
 
-    def tick(self) -> None:
-        """Hear, let 20 ms pass, say."""
+    def tick(self, *, odd: bool) -> bool:
+        """Hear, let 20 ms pass, say; a quiet call leaves an odd tick to the next one. Return whether it did not."""
         call, port = self.call, self._port
         leg = call.leg
+        if odd and leg.quiet:
+            self._owes = True
+            return False
         wanted = leg.wanted()
-        for datagram in call.tick(port.hear(leg.accepts, wanted) if wanted else _NOTHING):
-            port.say(datagram)
+        heard = port.hear(leg.accepts, wanted) if wanted else _NOTHING
+        if self._owes:
+            self._owes = False
+            for datagram in call.tick(heard):
+                port.say(datagram)
+            heard = _NOTHING
+        if call.outcome is None:
+            for datagram in call.tick(heard):
+                port.say(datagram)
         if port.news:
             self._journal.note("<", "media", f"{port.news}, after {call.seconds():.2f} s")
             port.news = ""
+        return True
 
     def change(self, media: Media) -> None:
         """Go on with new media."""
@@ -108,6 +121,7 @@ class Group:
         self._beginning: deque[tuple[Order, list[int]]] = deque()
         self._due = 0.0
         self._ticks = 0
+        self._resting = False  # nobody needs the next tick
         self._first = 0  # the tick up to which a call counts as begun just now
         self._pace = Pace()
         self._poll = select.poll()
@@ -117,7 +131,8 @@ class Group:
         """Carry calls until the line is gone."""
         while True:
             idle = not self._carried and not self._beginning
-            wait = None if idle else max((self._due - self._clock()) * 1000, 0)
+            due = self._due + TICK if self._resting else self._due
+            wait = None if idle else max((due - self._clock()) * 1000, 0)
             if self._poll.poll(wait):
                 received = self._channel.receive()
                 if received is None:
@@ -136,16 +151,18 @@ class Group:
                 self._due = _next_beat(self._clock())
 
     def _tick(self) -> None:
-        over = []
+        over, ticked, odd = [], 0, self._ticks & 1 == 1
         for name, carriage in self._carried.items():
-            carriage.tick()
+            ticked += carriage.tick(odd=odd)
             if carriage.call.outcome is not None:
                 over.append(name)
-        late = self._clock() - self._due
-        self._pace.count(late, len(self._carried), first=self._ticks < self._first)
-        if late > _LATE:
-            for carriage in self._carried.values():
-                carriage.worst = max(carriage.worst, late)
+        if ticked:
+            late = self._clock() - self._due
+            self._pace.count(late, ticked, first=self._ticks < self._first)
+            if late > _LATE:
+                for carriage in self._carried.values():
+                    carriage.worst = max(carriage.worst, late)
+        self._resting = not odd and all(carriage.call.leg.quiet for carriage in self._carried.values())
         for name in over:
             self._end(name)
         if self._beginning:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 #: Seconds that one tick lasts.
 TICK = 0.02
+#: Ticks without a piece of a page after which a T.38 machine counts as quiet.
+_QUIET = 10
+#: The first octet of IFP packets with data (T.38 table 3): type `data`, a modem faster than V.21, a data field.
+_FAST = 0xC2
 #: Ticks that a call's end may still hear: more than a jitter buffer holds.
 _FLUSHED = 100
 
@@ -42,6 +46,10 @@ class Leg(Protocol):
 
     def wanted(self) -> int:
         """Return for how many datagrams there is a use now, if they have come."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it says no page and no sound now, so that what is heard can wait for 20 ms."""
 
     def accepts(self, datagram: bytes) -> bool:
         """Return whether a datagram can be the far end's media."""
@@ -79,6 +87,7 @@ class T38Leg:
         self._tamper = tamper
         self.heard = 0
         self._looks = False
+        self._silence = 0  # ticks since a piece of a page was said
         if media is not None:
             self.change(media)
         self.engine = T38Engine(machine, listener, self._say)
@@ -89,9 +98,14 @@ class T38Leg:
         return self._receiver.lost
 
     def wanted(self) -> int:
-        """Return all there is, every other tick: few datagrams come, and a look costs more than the engine."""
-        self._looks = not self._looks
+        """Return all there is, at most every other tick: few datagrams come, and a look costs more than the engine."""
+        self._looks = self.quiet or not self._looks
         return MANY if self._looks else 0
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it sends no page: a gateway has time enough for V.21, and what is heard has no time of its own."""
+        return self._silence >= _QUIET
 
     def accepts(self, datagram: bytes) -> bool:
         """Return whether this is UDPTL."""
@@ -104,6 +118,7 @@ class T38Leg:
             self._take(self._receiver.receive(datagram))
         if self._receiver.waiting:
             self._take(self._receiver.pass_tick())
+        self._silence += 1
         self.engine.tick()
         if not self._said:
             return []
@@ -137,6 +152,8 @@ class T38Leg:
             self.engine.receive(sequence, self._tamper(packet))
 
     def _say(self, packet: bytes, count: int) -> None:
+        if packet[0] >= _FAST:
+            self._silence = 0
         self._said += [self._sender.wrap(packet)] * count
 
 
@@ -144,6 +161,7 @@ class AudioLeg:
     """G.711 A-law, 160 octets a tick, without packets around them: for media in lock-step."""
 
     lost = 0
+    quiet = False
 
     def __init__(
         self, machine: Machine, listener: Listener, tamper: Callable[[bytes], bytes] = lambda block: block
@@ -190,6 +208,8 @@ class RtpLeg:
 
     A hold stops the machine's time: no timer of T.30 runs, and the call goes on where it stood.
     """
+
+    quiet = False
 
     def __init__(self, machine: Machine, listener: Listener, media: Media, random_bits: Callable[[int], int]) -> None:
         self.engine = AudioEngine(machine, listener)
