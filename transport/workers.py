@@ -94,6 +94,8 @@ class Workers:
         self._ready: list[Crew] = []
         self._refilling: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
+        #: One after the other: forty that are built at once make the media of all calls late.
+        self._building = asyncio.Lock()
         #: How late the media of all calls were that have ended.
         self.pace = Pace()
 
@@ -246,12 +248,13 @@ class Workers:
     async def _start_alone(self) -> Crew:
         if self._solo is None:
             return await self._start(self._launcher, _GROUP, seats=1, calls=1)
-        sandbox = self._solo()
-        try:
-            return await self._start(sandbox, _GROUP, seats=1, calls=1, dismiss=sandbox.close)
-        except BaseException:
-            await asyncio.shield(sandbox.close())
-            raise
+        async with self._building:
+            sandbox = self._solo()
+            try:
+                return await self._start(sandbox, _GROUP, seats=1, calls=1, dismiss=sandbox.close)
+            except BaseException:
+                await asyncio.shield(sandbox.close())
+                raise
 
     def _refill(self) -> None:
         """Build sandboxes for callers to come, one after the other."""
