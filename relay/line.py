@@ -1,7 +1,8 @@
 """The entry of a line process: ``python -m relay.line DESCRIPTOR SETTINGS``.
 
 Builds the sandbox and the network and runs the line. Started by main with one end of a link and the line's settings as
-JSON (:class:`LineSettings`). It dies with main: the link ends, and the kernel kills it if it does not hear that.
+JSON (:class:`LineSettings`). It ends when main closes the link; when main is killed, the kernel kills it too, and what
+it left on the network is its successor's (:mod:`transport.sip.remains`).
 """
 
 from __future__ import annotations
