@@ -293,11 +293,12 @@ def main(datagrams: int = 200_000, seed: int = 1) -> int:
     with tempfile.TemporaryDirectory(prefix="storm-") as made:
         report = asyncio.run(storm(Path(made), datagrams, seed))
     waves = len(report.lines) // 2
+    pages = ", ".join(f"{count} in {calls} calls" for count, calls in sorted(report.pages.items()))
     PAGE.write_text(
         TEXT.format(
             date=datetime.now(UTC).date(), datagrams=report.datagrams, seconds=report.seconds, dropped=report.dropped,
             seed=seed, waves=waves, calls=sum(report.ends.values()), t38=report.t38, ends=_counts(report.ends),
-            arrived=_counts(report.arrived), pages=", ".join(f"{pages} in {calls} calls" for pages, calls in sorted(report.pages.items())), log=report.log_bytes,
+            arrived=_counts(report.arrived), pages=pages, log=report.log_bytes,
             lines=_mebibytes(report.lines), workers=_mebibytes(report.workers),
         ),
         encoding="utf-8",
