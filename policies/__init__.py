@@ -4,7 +4,7 @@
 mistake at its place; :func:`decide` answers one mail from it, purely, with its reasons.
 """
 
-from policies.addresses import BadAddress, Pattern, Reach, normalise_address, normalise_domain
+from policies.addresses import BadAddress, Pattern, Reach, normalise_address, normalise_domain, parse_pattern
 from policies.decision import Decision, Facts, Reason, Usage, Verdict
 from policies.destinations import check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
@@ -104,5 +104,6 @@ __all__ = [
     "normalise_address",
     "normalise_domain",
     "parse_number",
+    "parse_pattern",
     "resolve_domain",
 ]

@@ -19,7 +19,7 @@ import signal
 import time
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import phonenumbers
 import structlog
@@ -31,6 +31,7 @@ from relay.confine import Confinement
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
 from relay.intake.desk import Desk
+from relay.intake.logins import Logins
 from relay.intake.message import MailReader
 from relay.intake.smtp import SmtpServer
 from relay.mailer.compose import Identity
@@ -53,6 +54,7 @@ from relay.store import queue, schema
 from relay.store.blobs import LocalBlobs, sync_folder
 from relay.store.engine import Store
 from relay.telephone import TelephoneOperations
+from relay.users import UserOperations
 from relay.web import checks as checking
 from relay.web.application import Services, build
 from relay.web.health import Check
@@ -95,8 +97,13 @@ class House:
 
     @property
     def operations(self) -> Operations:
-        """Return what people and programs can ask of it."""
+        """Return what people and programs can ask of its faxes."""
         return Operations(self.store, self.blobs, self.policy, self.ids, self.clock)
+
+    @property
+    def desks(self) -> tuple[object, ...]:
+        """Return all that people and programs can ask."""
+        return self.operations, UserOperations(self.store, self.clock)
 
 
 @contextlib.contextmanager
@@ -120,10 +127,10 @@ def _policy(settings: Settings) -> PolicyHolder:
 
 
 @contextlib.contextmanager
-def offline(settings: Settings) -> Iterator[Operations]:
-    """Give the operations where no service runs."""
+def offline(settings: Settings) -> Iterator[dict[str, Callable[..., Any]]]:
+    """Give the operations by their names where no service runs."""
     with open_house(settings) as house:
-        yield house.operations
+        yield control.named(house.desks)
 
 
 async def serve(settings: Settings, ready: Callable[[Addresses], None], roles: frozenset[Role] = EVERYTHING) -> None:
@@ -180,8 +187,8 @@ class Service:
         web = await self._start_web() if Role.HTTP in self._roles else None
         if Role.OUTBOX in self._roles:
             self._start_outbox(web)
-        telephone = TelephoneOperations(self._line)
-        control_socket = await control.serve(self._settings.data / "control.sock", house.operations, telephone)
+        asked = control.named((*house.desks, TelephoneOperations(self._line)))
+        control_socket = await control.serve(self._settings.data / "control.sock", asked)
         self._stack.push_async_callback(_close, control_socket)
         smtp = await self._start_smtp() if Role.SMTP in self._roles else ()
         return Addresses(smtp, web, first_mail(house.policy.current))
@@ -230,8 +237,7 @@ class Service:
 
     async def _start_web(self) -> tuple[str, int]:
         house, settings = self._house, self._settings
-        checks = [
-            *self._checks,
+        self._checks += [
             checking.database(house.store),
             checking.disk(house.blobs, settings.smtp.disk_reserve_bytes),
             checking.policy(house.policy),
@@ -239,7 +245,7 @@ class Service:
         ]
         services = Services(
             house.store, house.ids, house.clock, self._links, self._enclosures, self._languages,
-            house.policy.trunks_again, checks,
+            house.policy.trunks_again, self._checks,
         )  # fmt: skip
         server = await serve_http(build(services), settings.web.address, settings.web.port)
         self._stack.push_async_callback(server.close)
@@ -282,10 +288,14 @@ class Service:
             house.clock,
             attachment_bytes=settings.attachment_bytes,
         )
-        server = SmtpServer(settings, desk, house.blobs)
+        logins = Logins(house.store, time.monotonic)
+        self._stack.callback(logins.close)
+        server = SmtpServer(settings, desk, house.blobs, logins)
         await server.start()
         self._stack.push_async_callback(server.close)
-        return tuple(zip((listener.address for listener in settings.listeners), server.ports, strict=True))
+        self._checks.append(checking.certificates(server.certificates))
+        places = (str(one.path) if one.path is not None else one.address for one in settings.listeners)
+        return tuple(zip(places, server.ports, strict=True))
 
     def _confinement(self, *preload: str) -> Confinement:
         confinement = Confinement(self._settings.confinement, preload)

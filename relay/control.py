@@ -2,7 +2,7 @@
 
 A Unix socket in the data directory, for its owner alone (mode 0600). One request a connection: a line of JSON
 ``{"operation": "fax_show", "arguments": {...}}``, answered by a line ``{"answer": ...}`` or ``{"error": ..., "kind":
-...}``. Only the operations of :mod:`relay.operations` and :mod:`relay.telephone` can be named.
+...}``. Only the operations of :mod:`relay.operations`, :mod:`relay.users` and :mod:`relay.telephone` can be named.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ import structlog
 from relay.errors import NotFound, RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
-
-    from relay.operations import Operations
-    from relay.telephone import TelephoneOperations
 
 log = structlog.get_logger()
 
@@ -34,9 +31,13 @@ class ControlError(RelayError):
     """The service refused a request; the message is its sentence."""
 
 
-async def serve(path: Path, *desks: Operations | TelephoneOperations) -> asyncio.Server:
-    """Listen; the caller closes the server and the socket's file goes with it. ``desks``: whose methods are asked."""
-    operations = {name: getattr(desk, name) for desk in desks for name in vars(type(desk)) if not name.startswith("_")}
+def named(desks: Iterable[object]) -> dict[str, Callable[..., Any]]:
+    """Return the public methods of ``desks`` by their names: what can be asked for."""
+    return {name: getattr(desk, name) for desk in desks for name in vars(type(desk)) if not name.startswith("_")}
+
+
+async def serve(path: Path, operations: Mapping[str, Callable[..., Any]]) -> asyncio.Server:
+    """Listen; the caller closes the server and the socket's file goes with it. ``operations``: by their names."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, ValueError):

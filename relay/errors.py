@@ -22,6 +22,10 @@ class NotFound(RelayError):
     """There is no such thing. The message names it."""
 
 
+class Conflict(RelayError):
+    """There is such a thing already. The message names it and the remedy."""
+
+
 class SettingsError(RelayError):
     """The settings cannot be used. The message names the key and the remedy."""
 

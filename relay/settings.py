@@ -9,6 +9,7 @@ doc and unit here; ``docs/settings.md`` is made from it.
 from __future__ import annotations
 
 import os
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
@@ -30,15 +31,55 @@ class _Section(BaseModel):
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-#: The proofs that a listener of this release can give.
+#: The proofs that a listener gives by what it is; `auth` and `client-cert` come with the keys of that name.
 LISTENER_PROOFS = (Proof.NETWORK, Proof.NONE)
 
 
-class Listener(_Section):
-    """One SMTP listener."""
+class Tls(Enum):
+    """How a listener speaks TLS."""
 
+    NONE = "none"
+    STARTTLS = "starttls"
+    REQUIRED = "required"
+    IMPLICIT = "implicit"
+
+
+class Protocol(Enum):
+    """What a listener speaks."""
+
+    SMTP = "smtp"
+    LMTP = "lmtp"
+
+
+class Listener(_Section):
+    """One SMTP or LMTP listener."""
+
+    protocol: Protocol = Field(
+        Protocol.SMTP,
+        description="`smtp` (RFC 5321), or `lmtp` (RFC 2033) for a mail server in front: each recipient gets an answer "
+        "of its own, after the message.",
+    )
     address: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8025, description="Port to listen on; 0 lets the system pick one.")
+    path: Path | None = Field(None, description="Unix socket to listen on, in place of address and port.")
+    socket_mode: str = Field("660", pattern="^[0-7]{3}$", description="Access to the Unix socket, as in chmod(1).")
+    tls: Tls = Field(
+        Tls.NONE,
+        description="`starttls`: offered; `required`: nothing goes before it; `implicit`: from the first octet (port "
+        "465); `none`.",
+    )
+    certificate: Path | None = Field(None, description="PEM file of the certificate chain; read again when renewed.")
+    key: Path | None = Field(None, description="PEM file of its key, where that is not in the same file.")
+    client_ca: Path | None = Field(
+        None,
+        description="PEM file of the authorities whose client certificates give the proof `client-cert`: for the mail "
+        "addresses and the domains that they name.",
+    )
+    auth: bool = Field(
+        default=False,
+        description="Whether users log in here (`faxrelay user`), for the proof `auth`: after TLS, or where clients "
+        "are of this machine.",
+    )
     proofs: tuple[Proof, ...] = Field(
         LISTENER_PROOFS,
         description="Proofs that this listener can give. `none` is only for loopback or a listener named as trusted.",
@@ -47,6 +88,16 @@ class Listener(_Section):
         default=False,
         description="Every client here is trusted: allows `none` on an address other than loopback.",
     )
+
+    @property
+    def local(self) -> bool:
+        """Whether its clients are of this machine."""
+        return self.path is not None or self.address in {"127.0.0.1", "::1", "localhost"}
+
+    @property
+    def name(self) -> str:
+        """Where it listens, for people."""
+        return str(self.path) if self.path is not None else f"{self.address}:{self.port}"
 
 
 class Smtp(_Section):
@@ -234,6 +285,8 @@ def _at(home: Path, section: Section) -> Section:
             changes[name] = home / value
         elif isinstance(value, _Section):
             changes[name] = _at(home, value)
+        elif isinstance(value, tuple):
+            changes[name] = tuple(_at(home, one) if isinstance(one, _Section) else one for one in value)
     return section.model_copy(update=changes)
 
 
@@ -252,17 +305,28 @@ def secret(reference: str) -> str:
 
 def _check(settings: Settings) -> Settings:
     for listener in settings.smtp.listeners:
+        _check_tls(listener)
         if unknown := [proof.value for proof in listener.proofs if proof not in LISTENER_PROOFS]:
             raise SettingsError(
                 f"smtp.listeners: {', '.join(unknown)} cannot be proven by a listener; use network or none"
             )
-        loopback = listener.address in {"127.0.0.1", "::1", "localhost"}
+        loopback = listener.local and listener.path is None and listener.protocol is Protocol.SMTP
         if Proof.NONE in listener.proofs and not (loopback or listener.trusted):
             raise SettingsError(
-                f"smtp.listeners: {listener.address}:{listener.port} takes senders without proof from other machines; "
+                f"smtp.listeners: {listener.name} takes senders without proof from other machines; "
                 "remove `none` from its proofs, or say `trusted: true`"
             )
     return settings
+
+
+def _check_tls(listener: Listener) -> None:
+    where = f"smtp.listeners: {listener.name}"
+    if listener.tls is not Tls.NONE and listener.certificate is None:
+        raise SettingsError(f"{where} speaks TLS without a certificate; set `certificate` (and `key`) to PEM files")
+    if listener.tls is Tls.NONE and (listener.certificate or listener.client_ca):
+        raise SettingsError(f"{where} has a certificate and speaks no TLS; set `tls` to starttls, required or implicit")
+    if listener.auth and listener.tls is Tls.NONE and not listener.local:
+        raise SettingsError(f"{where} would take passwords in the clear; set `tls`, or remove `auth`")
 
 
 def _read(file: Path | None) -> Document:

@@ -19,6 +19,7 @@ from relay.cli.policy import policy
 from relay.cli.queue import queue
 from relay.cli.serve import serve
 from relay.cli.trunk import trunk
+from relay.cli.user import user
 
 
 @click.group(
@@ -39,5 +40,5 @@ def faxrelay(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-for command in (serve, fax, queue, call, trunk, device, policy, doctor):
+for command in (serve, fax, queue, call, trunk, device, policy, user, doctor):
     faxrelay.add_command(command)

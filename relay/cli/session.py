@@ -86,7 +86,7 @@ async def _ask(settings: Settings, operation: str, arguments: dict[str, Any]) ->
     from relay.app import offline  # noqa: PLC0415  only here: the service's imports cost half a second
 
     with offline(settings) as operations:
-        answer = await getattr(operations, operation)(**arguments)
+        answer = await operations[operation](**arguments)
     if operation in {"fax_send", "fax_resend"}:
         click.echo("no service is running: it goes out when `faxrelay serve` starts", err=True)
     return answer

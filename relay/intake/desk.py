@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     import policies
     from policies import Decision, Policy
     from relay.ids import IdSource
+    from relay.intake.identity import Identity
     from relay.intake.message import Attachment, MailReader, ParsedMessage
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
@@ -64,7 +65,9 @@ class Envelope:
     """What the listener knows of a mail beside its text.
 
     ``recipients`` are at one fax domain. ``return_path`` is '' for the null one. ``proofs`` are those that the listener
-    established. ``client``: the address of the client itself, None where nobody knows it.
+    established; each of ``identities`` gives its own for the From addresses that are its. ``client``: the address of
+    the client itself, None where nobody knows it. ``each``: the client hears of each recipient (LMTP), so that one that
+    is refused becomes no fax.
     """
 
     source: str
@@ -72,6 +75,8 @@ class Envelope:
     return_path: str
     proofs: frozenset[Proof]
     client: IPv4Address | IPv6Address | None
+    identities: tuple[Identity, ...] = ()
+    each: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +85,14 @@ class Accepted:
 
     ``faxes``: one id for each number, in order; ``refused`` of them failed at once, with a mail that says why.
     ``submission`` is the one that the first fax belongs to. ``repeated``: all of it was here before and nothing new
-    was made.
+    was made. ``refusals``: what becomes of each of the envelope's recipients, ``None`` for those that are taken.
     """
 
     submission: int
     faxes: tuple[int, ...]
     refused: int
     repeated: bool
+    refusals: tuple[Refusal | None, ...]
 
 
 class Desk:
@@ -151,8 +157,8 @@ class Desk:
             decision = self._decide(facts)
             self._check_files(mail.attachments)
             files = await asyncio.to_thread(self._keep, mail.attachments, content)
-        asked = self._asked(mail, envelope, facts, decision, files)
-        accepted = await self._store.write(self._commit, asked, facts)
+        asked, refusals = self._asked(mail, envelope, facts, decision, files)
+        accepted = replace(await self._store.write(self._commit, asked, facts), refusals=refusals)
         log.info(
             "mail repeated" if accepted.repeated else "mail accepted",
             submission=accepted.submission,
@@ -173,7 +179,7 @@ class Desk:
             from_address=sender,
             recipients=tuple(address.number for address in envelope.recipients),
             domain=envelope.recipients[0].domain,
-            proofs=envelope.proofs,
+            proofs=envelope.proofs | {one.proof for one in envelope.identities if one.proves(sender)},
             client_ip=envelope.client,
             requested_number=mail.requested_number,
             attachment_bytes=tuple(file.size for file in mail.attachments),
@@ -216,23 +222,40 @@ class Desk:
 
     def _asked(
         self, mail: ParsedMessage, envelope: Envelope, facts: Facts, decision: Decision, files: tuple[File, ...]
-    ) -> Submission:
+    ) -> tuple[Submission, tuple[Refusal | None, ...]]:
+        """Return what is asked for, and why each of the envelope's recipients is refused, if it is."""
         if decision.sender is None:  # decide() names a number wherever it does not refuse
             raise Refusal(451, "4.3.0", "The mail cannot be taken at the moment. Try again later.")
         number = decision.sender
-        return Submission(
+        named = list(_recipients(self._policy, number.number, envelope.recipients, decision))
+        refusals = tuple(
+            _refusal(verdict.refusal)
+            if verdict.refusal
+            else Refusal(550, "5.7.1", one.refusal)
+            if one.refusal
+            else None
+            for one, verdict in zip(named, decision.recipients, strict=True)
+        )
+        wanted = [one for one in named if not (envelope.each and one.refusal)]
+        if not wanted and (first := refusals[0]) is not None:
+            raise first
+        once: dict[str, Recipient] = {}
+        for one in wanted:
+            once.setdefault(one.number, one)
+        asked = Submission(
             source=envelope.source,
             sender=facts.from_address,
             proof=self._proof(facts, number.number),
             number=number.number,
             subject=mail.subject,
             files=files,
-            recipients=tuple(_recipients(self._policy, number.number, envelope.recipients, decision)),
+            recipients=tuple(once.values()),
             message_id=mail.message_id,
             thread=mail.thread,
             answerable=bool(envelope.return_path) and not mail.automatic,
             settings=submission_settings(number.settings, number, decision.language),
         )
+        return asked, refusals
 
     def _proof(self, facts: Facts, number: str) -> str:
         """Return the strongest proof that suffices by itself for sending as ``number``."""
@@ -255,7 +278,7 @@ class Desk:
             made.id or connection.execute(sa.select(fax.c.submission_id).where(fax.c.id == made.faxes[0])).scalar_one()
         )
         refusals = sum(recipient.refusal is not None for recipient in asked.recipients)
-        return Accepted(first, made.faxes, refusals, repeated=made.id is None)
+        return Accepted(first, made.faxes, refusals, repeated=made.id is None, refusals=())
 
 
 def _check_loop(mail: ParsedMessage) -> None:
@@ -276,13 +299,10 @@ def _regions(policy: Policy, address: FaxAddress, domain: policies.Domain) -> It
 def _recipients(
     policy: PolicyHolder, sending: str, addresses: Sequence[FaxAddress], decision: Decision
 ) -> Iterable[Recipient]:
-    """Yield what is asked for, each number once however often and in whatever spelling it was named."""
-    seen: set[str] = set()
+    """Yield what is asked for; a number may be among it twice, in other spellings."""
     for address, verdict in zip(addresses, decision.recipients, strict=True):
         number = verdict.dialled or verdict.number or address.number[:16]
-        if number not in seen:
-            seen.add(number)
-            yield policy.recipient(sending, number, f"{address.number}@{address.domain}", verdict)
+        yield policy.recipient(sending, number, f"{address.number}@{address.domain}", verdict)
 
 
 def _refusal(refusal: policies.Refusal) -> Refusal:

@@ -22,11 +22,14 @@ import structlog
 from aiosmtpd.smtp import SMTP, Envelope, syntax
 
 from relay.intake.dotted import DotDecoder
+from relay.intake.identity import of_certificate
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from relay.intake.address import FaxAddress
+    from relay.intake.identity import Identity
     from relay.store.blobs import LocalBlobs
 
 log = structlog.get_logger()
@@ -45,7 +48,7 @@ _UNCODED = re.compile(r"(?!220)([245])\d\d (?!\1\.\d{1,3}\.\d{1,3} )")
 #: RFC 3463, for what the library answers by itself.
 _CODES: Final = {
     "250": "2.0.0", "221": "2.0.0", "500": "5.5.2", "501": "5.5.4", "502": "5.5.1", "503": "5.5.1",
-    "552": "5.3.4", "553": "5.1.3", "555": "5.5.4",
+    "504": "5.5.4", "530": "5.7.0", "552": "5.3.4", "553": "5.1.3", "555": "5.5.4",
 }  # fmt: skip
 NULL_PATH: Final = "<>"
 
@@ -82,6 +85,8 @@ class Host(Protocol):
 
     message_bytes: int
     data_seconds: float
+    logins: bool
+    """Whether users may log in."""
 
     def admit(self, session: MailSession) -> bool:
         """Whether the session may begin."""
@@ -92,8 +97,8 @@ class Host(Protocol):
     def spool(self) -> Spool:
         """Return a fresh file for a message."""
 
-    def take(self, session: MailSession, envelope: MailEnvelope, spool: Spool) -> asyncio.Task[str]:
-        """Start taking a complete message in; the task closes the spool and returns the reply."""
+    def take(self, session: MailSession, envelope: MailEnvelope, spool: Spool) -> asyncio.Task[list[str]]:
+        """Start taking a complete message in; the task closes the spool and returns the replies, usually one."""
 
 
 class MailSession(SMTP):
@@ -101,7 +106,17 @@ class MailSession(SMTP):
 
     line_length_limit = 64 * 1024  # the stream's buffer: DATA is read in chunks, commands are limited below
 
-    def __init__(self, handler: object, host: Host, *, hostname: str, idle_seconds: float) -> None:
+    def __init__(
+        self,
+        handler: object,
+        host: Host,
+        *,
+        hostname: str,
+        idle_seconds: float,
+        tls: ssl.SSLContext | None = None,
+        tls_first: bool = False,
+    ) -> None:
+        """``tls``: what STARTTLS begins, where it is offered; ``tls_first``: nothing goes before it."""
         # The library's table of limits belongs to the class and EHLO raises it again and again.
         self.command_size_limit = MAX_COMMAND
         self.command_size_limits = collections.defaultdict(lambda: MAX_COMMAND)
@@ -113,6 +128,9 @@ class MailSession(SMTP):
             enable_SMTPUTF8=True,
             timeout=idle_seconds,
             loop=asyncio.get_running_loop(),
+            tls_context=tls,
+            require_starttls=tls_first,
+            auth_require_tls=False,  # whether AUTH is offered now is ours to say: the library knows no implicit TLS
         )
         self._host = host
 
@@ -120,6 +138,19 @@ class MailSession(SMTP):
     def peer(self) -> Any:
         """The client's socket address."""
         return self.session.peer if self.session else None
+
+    @property
+    def logs_in(self) -> bool:
+        """Whether a user may log in now: not before TLS where that is offered."""
+        return self._host.logins and (self.tls_context is None or self._tls_protocol is not None)
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """Who the client has shown to be: the user who logged in, the holder of its certificate."""
+        certificate = self.transport.get_extra_info("peercert") if self.transport is not None else None
+        held = of_certificate(certificate) if certificate else None
+        user = self.session.auth_data if self.session is not None and self.session.authenticated else None
+        return tuple(one for one in (user, held) if one is not None)
 
     async def push(self, status: AnyStr) -> None:
         """Send a reply. Bytes (the answers to HELO and EHLO) go as they are, as RFC 2034 section 3 has it."""
@@ -185,10 +216,11 @@ class MailSession(SMTP):
             await self.push(f"552 5.3.4 The message is larger than {self._host.message_bytes} bytes.")
             return
         self._reset_timeout(_TAKING)
-        reply = await asyncio.shield(self._host.take(self, envelope, spool))
+        replies = await asyncio.shield(self._host.take(self, envelope, spool))
         self._reset_timeout()
-        # RFC 6531 section 3.7.4: a reply is ASCII unless the client spoke of SMTPUTF8; it may quote a file's name.
-        await self.push(reply if envelope.smtp_utf8 else reply.encode("ascii", "replace").decode())
+        for reply in replies:
+            # RFC 6531 section 3.7.4: a reply is ASCII unless the client spoke of SMTPUTF8; it may quote a file's name.
+            await self.push(reply if envelope.smtp_utf8 else reply.encode("ascii", "replace").decode())
 
     async def _receive(self, spool: Spool) -> bool:
         """Spool the content up to its end; return whether it fits the limit."""
@@ -219,17 +251,52 @@ class MailSession(SMTP):
         """Tell nothing."""
         await self.push("502 5.5.1 There are no lists here.")
 
-    async def smtp_AUTH(self, _arg: str | None) -> None:  # noqa: N802  the library's name
-        """Refuse what was not offered; the library would read a password in the clear."""
-        await self.push("502 5.5.1 This server offers no AUTH.")
+    @syntax("AUTH mechanism [initial-response]")
+    async def smtp_AUTH(self, arg: str | None) -> None:  # noqa: N802  the library's name
+        """Let a user log in, where that is offered; the library would read a password in the clear."""
+        envelope = cast("MailEnvelope", self.envelope)
+        if self.logs_in and envelope.mail_from is None:
+            mechanism, _, rest = (arg or "").partition(" ")
+            await super().smtp_AUTH(f"{mechanism.upper()} {rest}".strip())
+        elif self.logs_in:
+            await self.push("503 5.5.1 A mail has begun: log in before it (RFC 4954 section 4).")
+        elif self._host.logins:
+            await self.push("538 5.7.11 Say STARTTLS first: passwords are not taken in the clear.")
+        else:
+            await self.push("502 5.5.1 This server offers no AUTH.")
 
-    async def smtp_STARTTLS(self, _arg: str | None) -> None:  # noqa: N802  the library's name
-        """Refuse what was not offered."""
-        await self.push("502 5.5.1 This server offers no STARTTLS.")
+    @syntax("STARTTLS", when="tls_context")
+    async def smtp_STARTTLS(self, arg: str | None) -> None:  # noqa: N802  the library's name
+        """Begin TLS, once, where that is offered; what came before it is forgotten (RFC 3207 section 4.2)."""
+        if self.tls_context is None:
+            await self.push("502 5.5.1 This server offers no STARTTLS.")
+        elif self._tls_protocol is not None:
+            await self.push("503 5.5.1 TLS has begun already.")
+        else:
+            await super().smtp_STARTTLS(arg)
 
     async def smtp_HELP(self, _arg: str | None) -> None:  # noqa: N802  the library's name
         """Point to the standard."""
         await self.push("214 2.0.0 This is a fax relay that speaks RFC 5321: mail a document to NUMBER@DOMAIN.")
+
+
+class LmtpSession(MailSession):
+    """A session of LMTP (RFC 2033): LHLO in place of HELO and EHLO."""
+
+    show_smtp_greeting = False
+
+    @syntax("LHLO hostname")
+    async def smtp_LHLO(self, arg: str | None) -> None:  # noqa: N802  the library's name
+        """Greet."""
+        await super().smtp_EHLO(arg)
+
+    async def smtp_EHLO(self, _arg: str | None) -> None:  # noqa: N802  the library's name
+        """Refuse SMTP's greeting: its client would expect one answer to a message."""
+        await self.push("500 5.5.1 This is LMTP: say LHLO.")
+
+    async def smtp_HELO(self, _arg: str | None) -> None:  # noqa: N802  the library's name
+        """Refuse SMTP's greeting."""
+        await self.push("500 5.5.1 This is LMTP: say LHLO.")
 
 
 def _reply(status: str) -> str:

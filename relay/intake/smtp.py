@@ -14,21 +14,27 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import socket
+import time
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from policies import Proof
-from relay.errors import Refusal
+from relay.errors import Refusal, SettingsError
 from relay.intake.desk import Accepted, Desk, Envelope
-from relay.intake.session import NULL_PATH, MailEnvelope, MailSession, Spool
+from relay.intake.logins import MECHANISMS, BadResponse, decoded, plain
+from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, Spool
+from relay.intake.tls import Certificate
+from relay.settings import Protocol, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiosmtpd.smtp import Session
 
+    from relay.intake.logins import Logins
     from relay.settings import Listener, Smtp
     from relay.store.blobs import LocalBlobs
 
@@ -44,33 +50,50 @@ _GRACE: Final = 30.0
 class SmtpServer:
     """All SMTP listeners of the settings, before one desk. ``blobs`` gives room for messages on their way in."""
 
-    def __init__(self, settings: Smtp, desk: Desk, blobs: LocalBlobs) -> None:
+    def __init__(self, settings: Smtp, desk: Desk, blobs: LocalBlobs, logins: Logins | None = None) -> None:
+        """``logins``: who may log in; needed where a listener's settings have ``auth``."""
         self._settings = settings
         self._desk = desk
         self._blobs = blobs
+        self._logins = logins
+        #: The certificates of the listeners, for the health page.
+        self.certificates: list[Certificate] = []
         self._servers: list[asyncio.Server] = []
-        self._taking: set[asyncio.Task[str]] = set()
+        self._taking: set[asyncio.Task[list[str]]] = set()
         self._sessions: dict[MailSession, object] = {}
         self._by_client: collections.Counter[object] = collections.Counter()
 
     @property
     def ports(self) -> list[int]:
-        """The ports that are listened on, in the order of the settings."""
-        return [server.sockets[0].getsockname()[1] for server in self._servers]
+        """The ports that are listened on, in the order of the settings; 0 for a Unix socket."""
+        found = [server.sockets[0] for server in self._servers]
+        return [0 if one.family == socket.AF_UNIX else one.getsockname()[1] for one in found]
 
     async def start(self) -> None:
-        """Listen; raises :class:`OSError` where an address is taken."""
-        loop = asyncio.get_running_loop()
+        """Listen; raises :class:`OSError` where an address is taken, :class:`relay.errors.SettingsError`."""
         try:
             for listener in self._settings.listeners:
-                self._servers.append(
-                    await loop.create_server(
-                        self._session_factory(listener), listener.address, listener.port, backlog=512
-                    )
-                )
-        except OSError:
+                self._servers.append(await self._listen(listener))
+        except (OSError, SettingsError):
             await self.close()
             raise
+
+    async def _listen(self, listener: Listener) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        certificate = None
+        if listener.certificate is not None:
+            certificate = Certificate(listener.certificate, listener.key, listener.client_ca, time.time)
+            self.certificates.append(certificate)
+        factory = self._session_factory(listener, certificate)
+        tls = certificate.context() if certificate is not None and listener.tls is Tls.IMPLICIT else None
+        if listener.path is None:
+            return await loop.create_server(factory, listener.address, listener.port, backlog=512, ssl=tls)
+        with contextlib.suppress(FileNotFoundError):
+            if listener.path.is_socket():  # of a predecessor: the data directory's lock says that it is dead
+                listener.path.unlink()
+        server = await loop.create_unix_server(factory, listener.path, backlog=512, ssl=tls)
+        listener.path.chmod(int(listener.socket_mode, 8))
+        return server
 
     async def close(self) -> None:
         """Stop listening, end the sessions, and wait for the messages that are being taken."""
@@ -85,12 +108,23 @@ class SmtpServer:
                 await asyncio.wait_for(server.wait_closed(), _GRACE)
         self._servers.clear()
 
-    def _session_factory(self, listener: Listener) -> Callable[[], MailSession]:
+    def _session_factory(self, listener: Listener, certificate: Certificate | None) -> Callable[[], MailSession]:
         host = _Listening(self, listener, self._settings, self._blobs)
-        hooks = _Hooks(self._desk, self._settings, self._blobs)
-        return lambda: MailSession(
-            hooks, host, hostname=self._settings.hostname, idle_seconds=self._settings.idle_seconds
-        )
+        hooks = _Hooks(self._desk, self._settings, self._blobs, self._logins)
+        kind = LmtpSession if listener.protocol is Protocol.LMTP else MailSession
+
+        def session() -> MailSession:
+            tls = certificate.context() if certificate is not None else None  # read again where it was renewed
+            return kind(
+                hooks,
+                host,
+                hostname=self._settings.hostname,
+                idle_seconds=self._settings.idle_seconds,
+                tls=tls if listener.tls is not Tls.IMPLICIT else None,
+                tls_first=listener.tls is Tls.REQUIRED,
+            )
+
+        return session
 
     def admit(self, session: MailSession) -> bool:
         """Count a session in, or not where there are too many."""
@@ -111,24 +145,29 @@ class SmtpServer:
             if not self._by_client[client]:
                 del self._by_client[client]
 
-    def take(self, spool: Spool, envelope: Envelope) -> asyncio.Task[str]:
+    def take(self, spool: Spool, envelope: Envelope) -> asyncio.Task[list[str]]:
         """Take a message in a task that nobody's going away cancels."""
         task = asyncio.create_task(self._take(spool, envelope), name="intake")
         self._taking.add(task)
         task.add_done_callback(self._taking.discard)
         return task
 
-    async def _take(self, spool: Spool, envelope: Envelope) -> str:
+    async def _take(self, spool: Spool, envelope: Envelope) -> list[str]:
+        """Take a message and return the replies: one, or one for each recipient (RFC 2033 section 4.2)."""
+        count = len(envelope.recipients) if envelope.each else 1
         try:
-            return _told(await self._desk.accept(spool.path, envelope))
+            accepted = await self._desk.accept(spool.path, envelope)
         except Refusal as refusal:
             log.info("mail refused", client=str(envelope.client), code=refusal.code, enhanced=refusal.enhanced)
-            return _reply(refusal)
+            return [_reply(refusal)] * count
         except Exception:
             log.exception("mail not taken", client=str(envelope.client))
-            return _OUR_FAULT
+            return [_OUR_FAULT] * count
         finally:
             spool.close()
+        if envelope.each:
+            return [_reply(one) if one is not None else _told(accepted) for one in accepted.refusals]
+        return [_told(accepted)]
 
 
 class _Listening:
@@ -138,6 +177,8 @@ class _Listening:
         self._server = server
         self._blobs = blobs
         self._proofs = frozenset(Proof(proof.value) for proof in listener.proofs)
+        self._each = listener.protocol is Protocol.LMTP
+        self.logins = listener.auth
         self.message_bytes = settings.message_bytes
         self.data_seconds = settings.data_seconds
         self.admit = server.admit
@@ -147,17 +188,21 @@ class _Listening:
         """Return a fresh file for a message."""
         return Spool(self._blobs)
 
-    def take(self, session: MailSession, envelope: MailEnvelope, spool: Spool) -> asyncio.Task[str]:
+    def take(self, session: MailSession, envelope: MailEnvelope, spool: Spool) -> asyncio.Task[list[str]]:
         """Hand a complete message over, with what this listener knows of it."""
         return_path = "" if envelope.mail_from == NULL_PATH else str(envelope.mail_from)
-        known = Envelope("smtp", tuple(envelope.recipients), return_path, self._proofs, _client(session.peer))
+        known = Envelope(
+            "lmtp" if self._each else "smtp", tuple(envelope.recipients), return_path, self._proofs,
+            _client(session.peer), session.identities, each=self._each,
+        )  # fmt: skip
         return self._server.take(spool, known)
 
 
 class _Hooks:
     """aiosmtpd's hooks. An exception in one is answered by :meth:`handle_exception`."""
 
-    def __init__(self, desk: Desk, settings: Smtp, blobs: LocalBlobs) -> None:
+    def __init__(self, desk: Desk, settings: Smtp, blobs: LocalBlobs, logins: Logins | None) -> None:
+        self._logins = logins
         self._desk = desk
         self._settings = settings
         self._blobs = blobs
@@ -168,11 +213,34 @@ class _Hooks:
         return f"250 {server.hostname}".encode()
 
     async def handle_EHLO(  # noqa: N802  the library's name
-        self, _server: MailSession, session: Session, _envelope: MailEnvelope, name: str, offered: list[str]
+        self, server: MailSession, session: Session, _envelope: MailEnvelope, name: str, offered: list[str]
     ) -> list[bytes]:
         """Greet and tell what is true: the library's own extensions without HELP, and ours."""
         session.host_name = name
-        return ["\r\n".join([*offered[:-1], "250-PIPELINING", "250 ENHANCEDSTATUSCODES"]).encode()]
+        lines = [line for line in offered[:-1] if not line.startswith("250-AUTH")]
+        if server.logs_in:
+            lines.append(f"250-AUTH {' '.join(MECHANISMS)}")
+        return ["\r\n".join([*lines, "250-PIPELINING", "250 ENHANCEDSTATUSCODES"]).encode()]
+
+    async def handle_AUTH(  # noqa: N802  the library's name
+        self, server: MailSession, session: Session, _envelope: MailEnvelope, arguments: list[str]
+    ) -> str | None:
+        """Let a user log in; ``None``: the client was answered already."""
+        client = str(_client(server.peer) or "")
+        if self._logins is None or self._logins.banned(client):
+            return "454 4.7.0 Too many wrong passwords came from your address; try again later."
+        try:
+            credentials = await _credentials(server, arguments)
+            if credentials is None:
+                return None
+            identity = await self._logins.check(*credentials, client)
+        except BadResponse as bad:
+            return f"501 5.5.2 The login cannot be read: {bad}."
+        if identity is None:
+            return "535 5.7.8 The name or the password is wrong."
+        session.authenticated = True
+        session.auth_data = identity  # type: ignore[assignment]  # the library says Optional[Any] and means it
+        return "235 2.7.0 You are logged in."
 
     async def handle_MAIL(  # noqa: N802  the library's name
         self, _server: MailSession, _session: Session, envelope: MailEnvelope, address: str, options: list[str]
@@ -209,6 +277,23 @@ class _Hooks:
         """Answer what should not have happened."""
         log.error("an SMTP session met a fault", exc_info=error)
         return _OUR_FAULT
+
+
+async def _credentials(server: MailSession, arguments: list[str]) -> tuple[str, str] | None:
+    """Return name and password by PLAIN or LOGIN; ``None`` where the client gave up and was answered."""
+    mechanism, *initial = arguments
+
+    async def response(challenge: str) -> bytes | None:
+        said = await server.challenge_auth(challenge)
+        return said if isinstance(said, bytes) else None
+
+    first = decoded(initial[0]) if initial else await response("" if mechanism == "PLAIN" else "User Name\0")
+    if first is None:
+        return None
+    if mechanism == "PLAIN":
+        return plain(first)
+    password = await response("Password\0")
+    return None if password is None else (first.decode(errors="replace"), password.decode(errors="replace"))
 
 
 def _told(accepted: Accepted) -> str:

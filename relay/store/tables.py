@@ -33,6 +33,17 @@ def _lease() -> tuple[sa.Column[str], sa.Column[float], sa.Column[int]]:
     )
 
 
+user = sa.Table(
+    "user",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True, doc="what is given at login"),
+    sa.Column("password_hash", sa.String(256), nullable=False, doc="Argon2id, as pwdlib writes it"),
+    sa.Column("addresses", sa.JSON, nullable=False, doc="who the user may send as: addresses, @domains, @*.domains"),
+    sa.Column("disabled", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("changed_at", _Time, nullable=False),
+)
+
 submission = sa.Table(
     "submission",
     metadata,

@@ -13,8 +13,9 @@ from relay.store.routes import stranded
 from relay.web.health import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from relay.intake.tls import Certificate
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
     from relay.store.engine import Store
@@ -78,6 +79,15 @@ def trunks(line: Line, holder: PolicyHolder) -> Check:
         return f"{told}; `faxrelay trunk test {down[0]['name']}` tries it"
 
     return Check("trunks", look)
+
+
+def certificates(found: Sequence[Certificate]) -> Check:
+    """Look whether the listeners' certificates are good for a while, and were read again when they were renewed."""
+
+    async def look() -> str | None:
+        return "; ".join(told for one in found if (told := one.complaint())) or None
+
+    return Check("certificates", look)
 
 
 def policy(holder: PolicyHolder) -> Check:

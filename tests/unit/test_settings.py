@@ -44,6 +44,14 @@ def test_paths_count_from_the_file(tmp_path: Path) -> None:
         ("data: [\n", ":2:1: "),
         ("data: x\ndata: y\n", ":2:1: "),
         ("smtp:\n  listeners:\n    - address: 0.0.0.0\n", "takes senders without proof from other machines"),
+        ("smtp:\n  listeners:\n    - protocol: lmtp\n", "takes senders without proof from other machines"),
+        ("smtp:\n  listeners:\n    - path: fax.sock\n", "fax.sock takes senders without proof"),
+        ("smtp:\n  listeners:\n    - tls: starttls\n", "speaks TLS without a certificate"),
+        ("smtp:\n  listeners:\n    - certificate: a.pem\n", "has a certificate and speaks no TLS"),
+        (
+            "smtp:\n  listeners:\n    - {address: 0.0.0.0, proofs: [network], auth: true}\n",
+            "would take passwords in the clear",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:

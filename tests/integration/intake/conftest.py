@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.policy
 import time
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from relay.confine import Confinement, Sandbox
 from relay.ids import IdSource
 from relay.intake.desk import Desk
+from relay.intake.logins import Logins
 from relay.intake.message import MailReader
 from relay.intake.smtp import SmtpServer
 from relay.policy import PolicyHolder
@@ -198,9 +200,16 @@ def settings(request: pytest.FixtureRequest) -> Smtp:
 @pytest.fixture
 async def relay(tmp_path: Path, settings: Smtp) -> AsyncIterator[Relay]:
     """A way in that listens."""
+    async with listening(tmp_path, settings) as way_in:
+        yield way_in
+
+
+@contextlib.asynccontextmanager
+async def listening(tmp_path: Path, settings: Smtp, text: str = POLICY) -> AsyncIterator[Relay]:
+    """Open a way in."""
     folder = tmp_path / "policies"
     folder.mkdir()
-    (folder / "test.yaml").write_text(POLICY)
+    (folder / "test.yaml").write_text(text)
     store = Store(f"sqlite:///{tmp_path / 'faxrelay.db'}")
     schema.upgrade(store.engine)
     blobs = LocalBlobs(tmp_path / "blobs")
@@ -208,10 +217,12 @@ async def relay(tmp_path: Path, settings: Smtp) -> AsyncIterator[Relay]:
     reader = MailReader(confinement, message_bytes=settings.message_bytes)
     policy = PolicyHolder(folder)
     desk = Desk(store, blobs, reader, policy, IdSource(), time.time, attachment_bytes=settings.attachment_bytes)
-    server = SmtpServer(settings, desk, blobs)
+    logins = Logins(store, time.monotonic)
+    server = SmtpServer(settings, desk, blobs, logins)
     await server.start()
     way_in = Relay(store, blobs, policy, reader, desk, settings, server, tmp_path)
     yield way_in
+    logins.close()
     for client in way_in.clients:
         client.writer.close()
     await server.close()
