@@ -29,10 +29,9 @@ means that faxrelay is faster; a ratio of bytes below 1 that its pages are small
 * Mail: Postfix's own `smtp-source` as the load, a multipart mail with a one-page PDF, every message synced by both
   before the 250. Postfix queues it; faxrelay parses it in a confined child, asks the policy, keeps the document and
   commits its rows.
-* Calls in real time (`bench/media.py`): two lines on this machine, SIP, workers and sandboxes included, eight calls in a
-  worker unless their callers are unknown. The same code took up to 0.14 (sending) and 0.16 (receiving) in G.711, 0.09 in T.38 in
-  other hours of this machine; with sixteen in a worker (`lines.sip.calls_per_worker`) a quarter less. Asterisk 20 took 0.28
-  to 0.33 and 0.10 to 0.25 on such a core when it was measured.
+* Calls in real time: two lines on this machine, SIP, workers and sandboxes included, eight calls in a worker unless
+  their callers are unknown. On such a core Asterisk 20 took 0.28 to 0.33 CPU-seconds a
+  channel-minute in G.711, and 0.10 to 0.25 in T.38, when it was measured.
 * Pages: Ghostscript's `tiffg4` at 204 x 196 dpi. Ours includes the sandbox and a full decoding of every page that was
   written.
 
