@@ -21,8 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.postfix import postfix
 from bench.table import Row, line
+from tests.postfix import postfix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +137,7 @@ def rows(counts: dict[int, int], rounds: int) -> list[Row]:
     """Return the medians of each, and of the rounds' ratios."""
     found: list[Row] = []
     for slow in (False, True):
-        with postfix(SLOW if slow else None) as theirs, relay(slow=slow) as ours:
+        with postfix(around=SLOW if slow else None) as theirs, relay(slow=slow) as ours:
             for size, count in counts.items():
                 with tempfile.NamedTemporaryFile("w", suffix=".eml") as file:
                     file.write(mail(size))

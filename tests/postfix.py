@@ -1,4 +1,4 @@
-"""A Postfix of our own for one bench run: a private configuration and queue, mail discarded after the queue."""
+"""A Postfix of our own for one test or bench: a private configuration and queue."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ MAIN = """\
 compatibility_level = 3.6
 queue_directory = {folder}/queue
 data_directory = {folder}/data
-maillog_file = {folder}/log
-maillog_file_prefixes = {folder}
+maillog_file = {log}
+maillog_file_prefixes = {folder}, {log}
 daemon_directory = /usr/lib/postfix/sbin
 command_directory = /usr/sbin
 mail_owner = postfix
 setgid_group = postdrop
 myhostname = bench.example.com
-mydestination = bench.example.com, fax.example.com
+mydestination = bench.example.com
+relay_domains = fax.example.com
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 local_recipient_maps =
 alias_maps =
 local_transport = discard:
 default_transport = discard:
+relay_transport = {transport}
 mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_client_connection_count_limit = 0
@@ -53,15 +55,23 @@ proxymap  unix  - - n - - proxymap
 tlsmgr    unix  - - n 1000? 1 tlsmgr
 anvil     unix  - - n - 1 anvil
 scache    unix  - - n - 1 scache
+smtp      unix  - - n - - smtp
+lmtp      unix  - - n - - lmtp
 postlog   unix-dgram n - n - 1 postlogd
 """
 
 
 @contextmanager
-def postfix(around: list[str] | None = None) -> Iterator[tuple[str, int]]:
-    """Run Postfix and give the address of its SMTP server. ``around``: a command that runs it (strace). Needs root."""
+def postfix(
+    transport: str = "discard:", around: list[str] | None = None, log: Path | None = None
+) -> Iterator[tuple[str, int]]:
+    """Run Postfix and give the address of its SMTP server. Needs root.
+
+    ``transport``: where it brings mail for fax.example.com, as in transport(5); ``around``: a command that runs it
+    (strace); ``log``: where its log goes.
+    """
     if os.geteuid() != 0:
-        raise SystemExit("Postfix starts as root only: run `make bench` as root")
+        raise SystemExit("Postfix starts as root only: run this as root")
     folder = Path(tempfile.mkdtemp(prefix="fr-postfix-"))
     folder.chmod(0o755)
     port = _free_port()
@@ -69,7 +79,7 @@ def postfix(around: list[str] | None = None) -> Iterator[tuple[str, int]]:
     (folder / "queue").mkdir()
     (folder / "data").mkdir()
     shutil.chown(folder / "data", "postfix")
-    (folder / "conf" / "main.cf").write_text(MAIN.format(folder=folder))
+    (folder / "conf" / "main.cf").write_text(MAIN.format(folder=folder, log=log or folder / "log", transport=transport))
     (folder / "conf" / "master.cf").write_text(MASTER.format(port=port))
     command = ["postfix", "-c", str(folder / "conf")]
     process = subprocess.Popen(
