@@ -2,13 +2,15 @@
 
 Source: RFC 2046 (multipart, message), RFC 2183 (Content-Disposition), RFC 2387 (related), RFC 1847 and 3156 (signed,
 encrypted), RFC 8551 (S/MIME). Attachments count in their order. The bodies, inline images that an HTML body refers
-to, signatures, calendar parts and vCards do not. What cannot be opened here (encrypted, forwarded, zip, winmail.dat,
-damaged) fails the whole mail with a reason that names the file: a fax with a part missing would be a false statement.
+to, signatures, calendar parts and vCards do not; ``winmail.dat`` is unpacked (:mod:`.tnef`). What cannot be opened
+here (encrypted, forwarded, zip, damaged) fails the whole mail with a reason that names the file: a fax with a part
+missing would be a false statement.
 """
 
 from __future__ import annotations
 
 import contextlib
+import mimetypes
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from relay.errors import Refusal
 from relay.intake.bounds import SINGLETONS
+from relay.intake.tnef import Damaged, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,10 +98,15 @@ def contents(message: Message) -> Contents:
             skipped.append(passed)
             continue
         name = file_name(part) or f"attachment {len(files) + 1}"
-        data = _decoded(part, name)
-        if not data:
-            raise Refusal(550, "5.6.0", f"The attachment {shown(name)} is empty.")
-        files.append(Found(name, part.get_content_type()[:MAX_NAME], data))
+        found = Found(name, part.get_content_type()[:MAX_NAME], _decoded(part, name))
+        if _is_pack(found.media_type, name):
+            packed = _unpacked(found)
+            files += packed
+            skipped += [] if packed else ["body"]
+        else:
+            files.append(found)
+    if empty := next((file for file in files if not file.data), None):
+        raise Refusal(550, "5.6.0", f"The attachment {shown(empty.name)} is empty.")
     return Contents(tuple(files), tuple(skipped))
 
 
@@ -123,7 +131,12 @@ def file_name(part: Message) -> str:
         plain = text(collapse_rfc2231_value(name), 10 * MAX_NAME)  # type: ignore[arg-type]  # a triple or a string
     except (LookupError, ValueError):
         return ""
-    plain = re.split(r"[/\\]", plain)[-1].strip()
+    return plain_name(plain)
+
+
+def plain_name(written: str) -> str:
+    """Return the last component of a file's name, shortened so that its suffix stays."""
+    plain = re.split(r"[/\\]", written)[-1].strip()
     stem, dot, suffix = plain.rpartition(".")
     if len(plain) > MAX_NAME and dot and len(suffix) <= 10:  # noqa: PLR2004  so long is no suffix
         return stem[: MAX_NAME - len(suffix) - 1] + dot + suffix
@@ -171,19 +184,46 @@ def _check_header(part: Message) -> None:
 def _refuse_closed(part: Message) -> None:
     """Raise for a part that nobody here can open."""
     kind, name = part.get_content_type(), file_name(part)
-    if kind in _ENCRYPTED or name.lower().endswith(".p7m"):
-        raise _encrypted()
-    if kind in _TNEF or name.lower() == "winmail.dat":
-        sentence = (
-            "The files are packed in winmail.dat, which only Outlook opens: "
-            "set the format of the mail to HTML or plain text and send it again."
-        )
-        raise Refusal(550, "5.6.1", sentence)
-    if kind in _ZIP or name.lower().endswith(".zip"):
-        raise Refusal(550, "5.6.1", f"The attachment {shown(name)} is a zip archive: attach the documents themselves.")
+    _refuse_archive(kind, name)
     if part.get_content_maintype() == "message" and kind not in _NOTHING:
         sentence = f"The attachment {shown(name or 'message')} is a forwarded mail: attach the documents themselves."
         raise Refusal(550, "5.6.1", sentence)
+
+
+def _refuse_archive(kind: str, name: str) -> None:
+    """Raise for a file that is a shell around others."""
+    if kind in _ENCRYPTED or name.lower().endswith(".p7m"):
+        raise _encrypted()
+    if kind in _ZIP or name.lower().endswith(".zip"):
+        raise Refusal(550, "5.6.1", f"The attachment {shown(name)} is a zip archive: attach the documents themselves.")
+
+
+def _is_pack(kind: str, name: str) -> bool:
+    return kind in _TNEF or name.lower() == "winmail.dat"
+
+
+def _unpacked(pack: Found) -> list[Found]:
+    """Return the files of a winmail.dat; none where it holds the text alone."""
+    try:
+        packed = unpacked(pack.data)
+    except Damaged:
+        sentence = (
+            f"The files are packed in {pack.name}, which cannot be opened: "
+            "set the format of the mail to HTML or plain text and send it again."
+        )
+        raise Refusal(550, "5.6.1", sentence) from None
+    if len(packed) > MAX_PARTS:
+        raise Refusal(550, "5.6.0", f"The message has more than {MAX_PARTS} parts.")
+    found = []
+    for number, file in enumerate(packed, 1):
+        name = plain_name(text(file.name, 10 * MAX_NAME)) or f"attachment {number}"
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        _refuse_archive(kind, name)
+        if _is_pack(kind, name):
+            told = f"The attachment {shown(name)} is packed twice: attach the documents themselves."
+            raise Refusal(550, "5.6.1", told)
+        found.append(Found(name, kind, file.data))
+    return found
 
 
 def _encrypted() -> Refusal:

@@ -207,8 +207,14 @@ def test_two_hundred_parts_are_the_most(read: Read) -> None:
 @pytest.mark.parametrize(
     ("mail", "refusal"),
     [
-        (mixed(part("application/ms-tnef", name="winmail.dat")), "550 5.6.1 The files are packed in winmail.dat"),
-        (mixed(part("application/octet-stream", name="winmail.dat")), "550 5.6.1 The files are packed in winmail.dat"),
+        (
+            mixed(part("application/ms-tnef", name="winmail.dat")),
+            "550 5.6.1 The files are packed in winmail.dat",
+        ),
+        (
+            mixed(part("application/octet-stream", name="winmail.dat")),
+            "550 5.6.1 The files are packed in winmail.dat",
+        ),
         (mixed(part("application/zip", name="a.zip")), '550 5.6.1 The attachment "a.zip" is a zip archive'),
         (
             FROM + part("application/pkcs7-mime; smime-type=enveloped-data", name="smime.p7m"),
