@@ -56,7 +56,8 @@ class ParsedMessage(BaseModel):
     """What a mail says. ``sender``: the one From address as written; ``thread``: the References of an answer.
 
     ``automatic``: a program sent it (RFC 3834); ``hops``: its Received lines; ``looped``: a fax relay made it.
-    ``requested_number``: the text of X-Fax-From. ``skipped``: the parts that are nothing to fax, in words.
+    ``requested_number``: the text of X-Fax-From. ``addressed``: the addresses of its To, Cc, Delivered-To and
+    X-Original-To, each once; ``bounce``: its Return-Path is the null one. ``skipped``: the parts that are nothing to fax, in words.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -71,6 +72,10 @@ class ParsedMessage(BaseModel):
     requested_number: Annotated[str, Field(max_length=1000)] | None
     attachments: Annotated[list[Attachment], Field(max_length=200)]
     skipped: Annotated[list[str], Field(max_length=200)]
+    addressed: Annotated[list[Annotated[str, Field(max_length=320)]], Field(max_length=500)] = Field(
+        default_factory=list
+    )
+    bounce: bool = False
 
 
 class _Nonsense(Exception):

@@ -17,6 +17,7 @@ from email import policy
 from email.errors import InvalidHeaderDefect, NonPrintableDefect
 from email.message import Message
 from email.parser import BytesParser
+from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from converters import HEAD, Refused, detect
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 MAX_SUBJECT: Final = 300
 #: Identifiers of the thread that an answer carries, the newest last.
 MAX_REFERENCES: Final = 20
+#: Addresses that a message may be for, and the longest of them (RFC 5321 section 4.5.3.1.3).
+MAX_ADDRESSED: Final = 500
+_LONGEST_ADDRESS: Final = 256
+#: Where a message says whom it is for: its sender's word, and that of the servers which brought it.
+_ADDRESSED: Final = frozenset({"to", "cc", "delivered-to", "x-original-to"})
 
 #: How the standard library's parsers say that they are lost (found by mutating mails).
 _LOST: Final = (AttributeError, LookupError, TypeError, ValueError)
@@ -117,7 +123,16 @@ def _said(fields: Sequence[Field]) -> dict[str, Any]:
         "hops": sum(field.name == "received" for field in fields),
         "looped": any(field.name == "x-faxrelay-loop" for field in fields),
         "requested_number": _value(fields, "x-fax-from")[:MAX_PARSED] or None,
+        "addressed": _addressed(fields),
+        "bounce": _value(fields, "return-path").replace(" ", "") == "<>",
     }
+
+
+def _addressed(fields: Sequence[Field]) -> list[str]:
+    """Return the addresses that a message names as its recipients, each once, in order."""
+    values = [_utf8(field.value) for field in fields if field.name in _ADDRESSED]
+    found = (address for _name, address in getaddresses(values) if "@" in address)
+    return list(dict.fromkeys(one for one in found if len(one) <= _LONGEST_ADDRESS))[:MAX_ADDRESSED]
 
 
 def _sender(fields: Sequence[Field]) -> str:
