@@ -57,7 +57,8 @@ class ParsedMessage(BaseModel):
 
     ``automatic``: a program sent it (RFC 3834); ``hops``: its Received lines; ``looped``: a fax relay made it.
     ``requested_number``: the text of X-Fax-From. ``addressed``: the addresses of its To, Cc, Delivered-To and
-    X-Original-To, each once; ``bounce``: its Return-Path is the null one. ``skipped``: the parts that are nothing to fax, in words.
+    X-Original-To, each once; ``bounce``: its Return-Path is the null one. ``skipped``: the parts that are nothing to
+    fax, in words.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -15,6 +15,7 @@ from relay.web.health import Check
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from relay.intake.imap.mailbox import Mailbox
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
     from relay.store.engine import Store
@@ -78,6 +79,15 @@ def trunks(line: Line, holder: PolicyHolder) -> Check:
         return f"{told}; `faxrelay trunk test {down[0]['name']}` tries it"
 
     return Check("trunks", look)
+
+
+def mailbox(polled: Mailbox) -> Check:
+    """Look whether a mailbox that is polled is served, and all that was taken from it could be filed."""
+
+    async def look() -> str | None:
+        return polled.trouble
+
+    return Check(f"mailbox {polled.name}", look)
 
 
 def policy(holder: PolicyHolder) -> Check:
