@@ -154,11 +154,14 @@ class Desk:
             return await self.take(opened, envelope)
 
     @contextlib.asynccontextmanager
-    async def opened(self, message: Path) -> AsyncIterator[Opened]:
-        """Read a message and give what it says for the length of a block; raises :class:`Refusal`."""
+    async def opened(self, message: Path, *, head: bool = False) -> AsyncIterator[Opened]:
+        """Read a message and give what it says for the length of a block; raises :class:`Refusal`.
+
+        ``head``: the file holds a header without its message, which can be read but not taken.
+        """
         with self._blobs.scratch() as content:
             try:
-                mail = await self._reader.read(message, content)
+                mail = await self._reader.read(message, content, head=head)
             except ChildDied as fault:
                 log.exception("no reader of mail could be started")
                 raise Refusal(451, "4.3.0", "Mail cannot be read here at the moment. Try again later.") from fault

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from converters import HEAD, Refused, detect
 from relay.errors import Refusal
 from relay.intake.bounds import MAX_PARSED, Field, check_bounds
-from relay.intake.parts import MAX_PARTS, Found, contents, text
+from relay.intake.parts import MAX_PARTS, Contents, Found, contents, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,10 +56,10 @@ class _PlainHeaders(policy.Compat32):
 def serve(channel: Channel, _descriptors: list[int]) -> None:
     """Read messages until nobody asks any more."""
     while (received := channel.receive()) is not None:
-        _request, (message, output) = received
+        request, (message, output) = received
         with os.fdopen(message, "rb") as source, os.fdopen(output, "wb") as sink:
             try:
-                answer = read_message(source.read(), sink)
+                answer = read_message(source.read(), sink, head=request.get("head") is True)
             except Refusal as refusal:
                 answer = {"refusal": [refusal.code, refusal.enhanced, refusal.sentence]}
             except (RecursionError, MemoryError):
@@ -67,12 +67,15 @@ def serve(channel: Channel, _descriptors: list[int]) -> None:
         channel.send(answer)
 
 
-def read_message(data: bytes, sink: BinaryIO) -> dict[str, Any]:
-    """Write what a message holds and says to ``sink`` and return the answer; raise :class:`relay.errors.Refusal`."""
+def read_message(data: bytes, sink: BinaryIO, *, head: bool = False) -> dict[str, Any]:
+    """Write what a message holds and says to ``sink`` and return the answer; raise :class:`relay.errors.Refusal`.
+
+    ``head``: there is no more of it than its header.
+    """
     fields = check_bounds(data)
     said = _said(fields)  # a mail without a sender is refused whatever it holds
     try:
-        found = contents(BytesParser(_counting(), policy=_PlainHeaders()).parsebytes(data))
+        found = Contents((), ()) if head else contents(BytesParser(_counting(), policy=_PlainHeaders()).parsebytes(data))
     except _LOST:
         raise Refusal(550, "5.6.0", "The message is malformed: the description of a part cannot be read.") from None
     said["skipped"] = list(found.skipped)

@@ -135,7 +135,7 @@ class Judge:
         """Refuse a message of which only the header was fetched."""
         sender = _Sender()
         try:
-            async with self._desk.opened(head) as opened:
+            async with self._desk.opened(head, head=True) as opened:
                 sender = await self._sender(head, opened.mail)
         except Refusal as unread:
             log.info("the header of a refused message cannot be read", why=unread.sentence)
