@@ -26,7 +26,7 @@ import structlog
 
 from converters import Converter
 from policies import Feature, Proof, Reach
-from relay import control, housekeeping, lines
+from relay import control, housekeeping, lines, mailboxes
 from relay.confine import Confinement
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from policies import Pattern, Policy
+    from relay.intake.imap.mailbox import Mailbox
     from relay.mailer.letter import Carrier
     from relay.settings import Settings
     from transport.seam import Line
@@ -184,12 +185,15 @@ class Service:
         self._run(house.policy.watch())
         trace_days = self._settings.lines.trace_days
         self._run(housekeeping.run(house.store, house.blobs, house.clock, trace_days=trace_days))
+        boxes = self._mailboxes() if Role.IMAP in self._roles and self._settings.mailboxes else []
         web = await self._start_web() if Role.HTTP in self._roles else None
         if Role.OUTBOX in self._roles:
             self._start_outbox(web)
         asked = control.named((*house.desks, TelephoneOperations(self._line)))
         control_socket = await control.serve(self._settings.data / "control.sock", asked)
         self._stack.push_async_callback(_close, control_socket)
+        for polled in boxes:
+            self._run(polled.run())
         smtp = await self._start_smtp() if Role.SMTP in self._roles else ()
         return Addresses(smtp, web, first_mail(house.policy.current))
 
@@ -276,10 +280,30 @@ class Service:
         return Smarthost(self._settings.mail.smarthost, self._settings.smtp.hostname)
 
     async def _start_smtp(self) -> tuple[tuple[str, int], ...]:
+        settings = self._settings.smtp
+        logins = Logins(self._house.store, time.monotonic)
+        self._stack.callback(logins.close)
+        server = SmtpServer(settings, self._desk(), self._house.blobs, logins)
+        await server.start()
+        self._stack.push_async_callback(server.close)
+        self._checks.append(checking.certificates(server.certificates))
+        places = (str(one.path) if one.path is not None else one.address for one in settings.listeners)
+        return tuple(zip(places, server.ports, strict=True))
+
+    def _mailboxes(self) -> list[Mailbox]:
+        house = self._house
+        boxes = mailboxes.build(
+            self._settings, self._desk(), house.store, house.blobs, house.policy, house.ids, house.clock, self._spread
+        )
+        self._checks += [checking.mailbox(one) for one in boxes]
+        return boxes
+
+    def _desk(self) -> Desk:
+        """Return a desk with readers of its own, so that one way in does not wait for another."""
         house, settings = self._house, self._settings.smtp
         reader = MailReader(self._confinement("relay.intake.mime_worker"), message_bytes=settings.message_bytes)
         self._stack.push_async_callback(reader.close)
-        desk = Desk(
+        return Desk(
             house.store,
             house.blobs,
             reader,
@@ -288,14 +312,6 @@ class Service:
             house.clock,
             attachment_bytes=settings.attachment_bytes,
         )
-        logins = Logins(house.store, time.monotonic)
-        self._stack.callback(logins.close)
-        server = SmtpServer(settings, desk, house.blobs, logins)
-        await server.start()
-        self._stack.push_async_callback(server.close)
-        self._checks.append(checking.certificates(server.certificates))
-        places = (str(one.path) if one.path is not None else one.address for one in settings.listeners)
-        return tuple(zip(places, server.ports, strict=True))
 
     def _confinement(self, *preload: str) -> Confinement:
         confinement = Confinement(self._settings.confinement, preload)

@@ -77,7 +77,7 @@ def _default(value: Any, inner: type[BaseModel] | None) -> str:
     if value is PydanticUndefined:
         return "must be given"
     if inner is not None:
-        return "none" if value is None else "as below"
+        return "none" if value in (None, ()) else "as below"
     if value is None or value in ((), {}):
         return "none"
     if isinstance(value, tuple):

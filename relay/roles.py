@@ -9,6 +9,7 @@ class Role(Enum):
     """One part of the service."""
 
     SMTP = "smtp"
+    IMAP = "imap"
     HTTP = "http"
     PREPARE = "prepare"
     LINES = "lines"

@@ -12,6 +12,7 @@ import os
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -31,6 +32,8 @@ class _Section(BaseModel):
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+#: Hosts that are this machine.
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 #: The proofs that a listener gives by what it is; `auth` and `client-cert` come with the keys of that name.
 LISTENER_PROOFS = (Proof.NETWORK, Proof.NONE)
 
@@ -92,7 +95,7 @@ class Listener(_Section):
     @property
     def local(self) -> bool:
         """Whether its clients are of this machine."""
-        return self.path is not None or self.address in {"127.0.0.1", "::1", "localhost"}
+        return self.path is not None or self.address in LOOPBACK
 
     @property
     def name(self) -> str:
@@ -120,6 +123,82 @@ class Smtp(_Section):
 
 
 Section = TypeVar("Section", bound=_Section)
+
+
+class OAuth(_Section):
+    """Access tokens for XOAUTH2, as Microsoft 365 and Google want them."""
+
+    token_endpoint: str = Field(description="The URL that gives tokens; https, or http on loopback.")
+    client_id: str = Field(description="The application's id.")
+    client_secret: str | None = Field(None, description="Reference to its secret: `env:NAME` or `file:PATH`.")
+    refresh_token: str | None = Field(
+        None, description="Reference to the refresh token; none: the application's own right (client credentials)."
+    )
+    scope: str | None = Field(None, description="The scope to ask for.")
+
+    @field_validator("token_endpoint")
+    @classmethod
+    def _is_safe(cls, value: str) -> str:
+        url = urlsplit(value)
+        if url.scheme == "https" and url.hostname:
+            return value
+        if url.scheme == "http" and url.hostname in LOOPBACK:
+            return value
+        raise ValueError("secrets go to this URL: it has to begin with https://")
+
+
+class Mailbox(_Section):
+    """A mailbox that is polled over IMAP. Its mail becomes faxes as mail by SMTP does."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,31}$", description="What the health page and the log call it.")
+    host: str = Field(description="The IMAP server.")
+    port: Port = Field(993, description="Its port.")
+    tls: str = Field(
+        "tls",
+        pattern="^(starttls|tls|none)$",
+        description="`tls` (from the start), `starttls`, or `none`, on loopback only.",
+    )
+    ca: Path | None = Field(None, description="PEM file of the authority that counts; none: the system's.")
+    user: str = Field(description="Login.")
+    password: str | None = Field(None, description="Reference to the password: `env:NAME` or `file:PATH`.")
+    oauth: OAuth | None = Field(None, description="In place of a password.")
+    folder: str = Field("INBOX", description="The folder that is polled.")
+    processed: str = Field(
+        "Processed", description="Where taken messages go; `flag`: they stay, with the keyword `$FaxProcessed`."
+    )
+    rejected: str = Field(
+        "Rejected", description="Where refused messages go; `flag`: they stay, with the keyword `$FaxRejected`."
+    )
+    poll_seconds: float = Field(60.0, ge=1, le=3600, description="Longest pause between two looks, seconds.")
+    idle: bool = Field(default=True, description="Let the server tell of new mail at once (IDLE).")
+    timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer, seconds.")
+    recipient: str = Field(
+        "addresses",
+        pattern="^(addresses|subject)$",
+        description="Where the numbers stand: `addresses` (To, Cc, Delivered-To, X-Original-To) or `subject`.",
+    )
+    domain: str | None = Field(
+        None, description="With `recipient: subject`: the fax domain that the number is dialled for."
+    )
+    authserv_id: str | None = Field(
+        None,
+        description=(
+            "The name in the Authentication-Results that is believed, that of the last mail server before this "
+            "mailbox; `microsoft365` for its nameless ones; none: no sender is proven by it."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.password is None) == (self.oauth is None):
+            raise ValueError("give password or oauth, one of them")
+        if self.tls == "none" and self.host not in LOOPBACK:
+            raise ValueError("tls: none would send the password in the clear; it is for loopback only")
+        if self.folder in {self.processed, self.rejected}:
+            raise ValueError("processed and rejected must be other folders than the one that is polled")
+        if (self.recipient == "subject") != (self.domain is not None):
+            raise ValueError("domain belongs to recipient: subject; give both, or neither")
+        return self
 
 
 class Smarthost(_Section):
@@ -235,6 +314,7 @@ class Settings(_Section):
         description="`bubblewrap`, or `container` where the administrator says that the container is the confinement.",
     )
     smtp: Smtp = Field(default_factory=Smtp, description="Mail in.")
+    mailboxes: tuple[Mailbox, ...] = Field((), description="Mailboxes that are polled over IMAP (docs/imap.md).")
     mail: OutgoingMail = Field(default_factory=OutgoingMail, description="Mail out.")
     web: Web = Field(default_factory=Web, description="HTTP.")
     lines: Lines = Field(default_factory=Lines, description="Telephone lines.")
@@ -316,6 +396,9 @@ def _check(settings: Settings) -> Settings:
                 f"smtp.listeners: {listener.name} takes senders without proof from other machines; "
                 "remove `none` from its proofs, or say `trusted: true`"
             )
+    names = [mailbox.name for mailbox in settings.mailboxes]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SettingsError(f"mailboxes: the name {min(twice)} stands twice; give each mailbox its own")
     return settings
 
 

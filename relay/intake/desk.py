@@ -1,7 +1,8 @@
 """The desk: what a listener took in becomes a submission, or is refused with a sentence that its sender understands.
 
-Every listener asks the same two questions: :meth:`Desk.at_recipient`, as early as the dialogue allows, and
-:meth:`Desk.accept`, for the whole message. Invariants:
+Every way in asks the same two questions: :meth:`Desk.at_recipient`, as early as it can, and :meth:`Desk.accept`, for
+the whole message. One that learns the recipients from the message itself opens it first (:meth:`Desk.opened`) and
+gives it to :meth:`Desk.take`. Invariants:
 
 * when :meth:`Desk.accept` returns, the files are synced to the disk and the rows committed: a 250 may follow;
 * a refusal leaves no row behind;
@@ -13,6 +14,7 @@ Every listener asks the same two questions: :meth:`Desk.at_recipient`, as early 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -39,7 +41,7 @@ from relay.store.tables import fax
 from relay.submission import File, Recipient, Submission, submit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
@@ -95,6 +97,14 @@ class Accepted:
     refusals: tuple[Refusal | None, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A message that was read: what it says, and the file that its attachments lie in."""
+
+    mail: ParsedMessage
+    content: Path
+
+
 class Desk:
     """Takes mail for every listener. ``attachment_bytes``: the largest file, decoded, whatever the policy allows."""
 
@@ -146,19 +156,47 @@ class Desk:
 
         Whoever may go away meanwhile shields the call. Faults of ours (:class:`OSError`, the database's) pass through.
         """
+        async with self.opened(message) as opened:
+            return await self.take(opened, envelope)
+
+    @contextlib.asynccontextmanager
+    async def opened(self, message: Path, *, head: bool = False) -> AsyncIterator[Opened]:
+        """Read a message and give what it says for the length of a block; raises :class:`Refusal`.
+
+        ``head``: the file holds a header without its message, which can be read but not taken.
+        """
         with self._blobs.scratch() as content:
             try:
-                mail = await self._reader.read(message, content)
+                mail = await self._reader.read(message, content, head=head)
             except ChildDied as fault:
                 log.exception("no reader of mail could be started")
                 raise Refusal(451, "4.3.0", "Mail cannot be read here at the moment. Try again later.") from fault
-            _check_loop(mail)
-            facts = self._facts(mail, envelope)
-            decision = self._decide(facts)
-            self._check_files(mail.attachments)
-            files = await asyncio.to_thread(self._keep, mail.attachments, content)
+            yield Opened(mail, content)
+
+    async def take(
+        self,
+        opened: Opened,
+        envelope: Envelope,
+        *,
+        once: str | None = None,
+        beside: Callable[[sa.Connection], None] | None = None,
+    ) -> Accepted:
+        """Keep a mail that is open, as :meth:`accept` does.
+
+        ``once`` names it where it has no Message-ID. ``beside`` writes what is to stand or fall with it, in the same
+        transaction.
+        """
+        mail = opened.mail
+        _check_loop(mail)
+        facts = self._facts(mail, envelope)
+        decision = self._decide(facts)
+        self._check_files(mail.attachments)
+        files = await asyncio.to_thread(self._keep, mail.attachments, opened.content)
         asked, refusals = self._asked(mail, envelope, facts, decision, files)
-        accepted = replace(await self._store.write(self._commit, asked, facts), refusals=refusals)
+        if mail.message_id is None:
+            asked = replace(asked, once=once)
+        made = await self._store.write(self._commit, asked, facts, beside)
+        accepted = replace(made, refusals=refusals)
         log.info(
             "mail repeated" if accepted.repeated else "mail accepted",
             submission=accepted.submission,
@@ -266,7 +304,15 @@ class Desk:
                     return str(proof.value)
         return next(str(proof.value) for proof in _BY_STRENGTH if proof in facts.proofs)
 
-    def _commit(self, connection: sa.Connection, asked: Submission, facts: Facts) -> Accepted:
+    def _commit(
+        self,
+        connection: sa.Connection,
+        asked: Submission,
+        facts: Facts,
+        beside: Callable[[sa.Connection], None] | None,
+    ) -> Accepted:
+        if beside is not None:
+            beside(connection)
         now = self._clock()
         used = usage.of_number(connection, asked.number, now)
         made = submit(connection, self._ids, asked, now)

@@ -56,7 +56,9 @@ class ParsedMessage(BaseModel):
     """What a mail says. ``sender``: the one From address as written; ``thread``: the References of an answer.
 
     ``automatic``: a program sent it (RFC 3834); ``hops``: its Received lines; ``looped``: a fax relay made it.
-    ``requested_number``: the text of X-Fax-From. ``skipped``: the parts that are nothing to fax, in words.
+    ``requested_number``: the text of X-Fax-From. ``addressed``: the addresses of its To, Cc, Delivered-To and
+    X-Original-To, each once; ``bounce``: its Return-Path is the null one. ``skipped``: the parts that are nothing to
+    fax, in words.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -71,6 +73,10 @@ class ParsedMessage(BaseModel):
     requested_number: Annotated[str, Field(max_length=1000)] | None
     attachments: Annotated[list[Attachment], Field(max_length=200)]
     skipped: Annotated[list[str], Field(max_length=200)]
+    addressed: Annotated[list[Annotated[str, Field(max_length=320)]], Field(max_length=500)] = Field(
+        default_factory=list
+    )
+    bounce: bool = False
 
 
 class _Nonsense(Exception):
@@ -98,9 +104,10 @@ class MailReader:
             wall=_LIFE_SECONDS,
         )
 
-    async def read(self, message: Path, content: Path) -> ParsedMessage:
+    async def read(self, message: Path, content: Path, *, head: bool = False) -> ParsedMessage:
         """Return what ``message`` says; its files, decoded, are in ``content`` (an existing file) afterwards.
 
+        ``head``: the file holds a header without its message.
         Raises :class:`relay.errors.Refusal` for a message that cannot be taken, and :class:`relay.confine.ChildDied`
         where no child could be started, which is no fault of the message.
         """
@@ -108,7 +115,7 @@ class MailReader:
             while True:
                 reader = self._idle.pop() if self._idle else await self._fresh()
                 try:
-                    said = _understood(await self._ask(reader, message, content), content)
+                    said = _understood(await self._ask(reader, message, content, head=head), content)
                 except (ChildDied, TimeoutError, _Nonsense) as fault:
                     await reader.child.close()
                     log.warning("a mail ended its reader", fault=str(fault) or "too slow", served=reader.served)
@@ -131,13 +138,13 @@ class MailReader:
     async def _fresh(self) -> _Reader:
         return _Reader(await self._confinement.spawn(ENTRY, (), self._limits))
 
-    async def _ask(self, reader: _Reader, message: Path, content: Path) -> dict[str, object]:
+    async def _ask(self, reader: _Reader, message: Path, content: Path, *, head: bool) -> dict[str, object]:
         source = os.open(message, os.O_RDONLY)
         try:
             sink = os.open(content, os.O_WRONLY | os.O_TRUNC)
             try:
                 async with asyncio.timeout(READING_SECONDS):
-                    await reader.child.send({}, (source, sink))
+                    await reader.child.send({"head": head}, (source, sink))
                     answer, descriptors = await reader.child.receive()
             finally:
                 os.close(sink)

@@ -17,12 +17,13 @@ from email import policy
 from email.errors import InvalidHeaderDefect, NonPrintableDefect
 from email.message import Message
 from email.parser import BytesParser
+from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from converters import HEAD, Refused, detect
 from relay.errors import Refusal
 from relay.intake.bounds import MAX_PARSED, Field, check_bounds
-from relay.intake.parts import MAX_PARTS, Found, contents, text
+from relay.intake.parts import MAX_PARTS, Contents, Found, contents, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 MAX_SUBJECT: Final = 300
 #: Identifiers of the thread that an answer carries, the newest last.
 MAX_REFERENCES: Final = 20
+#: Addresses that a message may be for, and the longest of them (RFC 5321 section 4.5.3.1.3).
+MAX_ADDRESSED: Final = 500
+_LONGEST_ADDRESS: Final = 256
+#: Where a message says whom it is for: its sender's word, and that of the servers which brought it.
+_ADDRESSED: Final = frozenset({"to", "cc", "delivered-to", "x-original-to"})
 
 #: How the standard library's parsers say that they are lost (found by mutating mails).
 _LOST: Final = (AttributeError, LookupError, TypeError, ValueError)
@@ -50,10 +56,10 @@ class _PlainHeaders(policy.Compat32):
 def serve(channel: Channel, _descriptors: list[int]) -> None:
     """Read messages until nobody asks any more."""
     while (received := channel.receive()) is not None:
-        _request, (message, output) = received
+        request, (message, output) = received
         with os.fdopen(message, "rb") as source, os.fdopen(output, "wb") as sink:
             try:
-                answer = read_message(source.read(), sink)
+                answer = read_message(source.read(), sink, head=request.get("head") is True)
             except Refusal as refusal:
                 answer = {"refusal": [refusal.code, refusal.enhanced, refusal.sentence]}
             except (RecursionError, MemoryError):
@@ -61,12 +67,17 @@ def serve(channel: Channel, _descriptors: list[int]) -> None:
         channel.send(answer)
 
 
-def read_message(data: bytes, sink: BinaryIO) -> dict[str, Any]:
-    """Write what a message holds and says to ``sink`` and return the answer; raise :class:`relay.errors.Refusal`."""
+def read_message(data: bytes, sink: BinaryIO, *, head: bool = False) -> dict[str, Any]:
+    """Write what a message holds and says to ``sink`` and return the answer; raise :class:`relay.errors.Refusal`.
+
+    ``head``: there is no more of it than its header.
+    """
     fields = check_bounds(data)
     said = _said(fields)  # a mail without a sender is refused whatever it holds
     try:
-        found = contents(BytesParser(_counting(), policy=_PlainHeaders()).parsebytes(data))
+        found = (
+            Contents((), ()) if head else contents(BytesParser(_counting(), policy=_PlainHeaders()).parsebytes(data))
+        )
     except _LOST:
         raise Refusal(550, "5.6.0", "The message is malformed: the description of a part cannot be read.") from None
     said["skipped"] = list(found.skipped)
@@ -117,7 +128,16 @@ def _said(fields: Sequence[Field]) -> dict[str, Any]:
         "hops": sum(field.name == "received" for field in fields),
         "looped": any(field.name == "x-faxrelay-loop" for field in fields),
         "requested_number": _value(fields, "x-fax-from")[:MAX_PARSED] or None,
+        "addressed": _addressed(fields),
+        "bounce": _value(fields, "return-path").replace(" ", "") == "<>",
     }
+
+
+def _addressed(fields: Sequence[Field]) -> list[str]:
+    """Return the addresses that a message names as its recipients, each once, in order."""
+    values = [_utf8(field.value) for field in fields if field.name in _ADDRESSED]
+    found = (address for _name, address in getaddresses(values) if "@" in address)
+    return list(dict.fromkeys(one for one in found if len(one) <= _LONGEST_ADDRESS))[:MAX_ADDRESSED]
 
 
 def _sender(fields: Sequence[Field]) -> str:

@@ -19,6 +19,8 @@ from relay.mailer import writing
 from relay.mailer.letter import MAIL, MAIL_UTF8, Letter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from relay.mailer.language import Language
     from relay.mailer.receipt import Receipt
     from relay.mailer.received import ReceivedFax
@@ -113,6 +115,25 @@ def received_letter(
     if pdf is not None:
         message.add_attachment(pdf, "application", "pdf", filename=fax.file_name)
     return _letter(message, envelope, sender=identity.address)
+
+
+def refusal_letter(
+    reasons: Sequence[str],
+    subject: str,
+    language: Language,
+    identity: Identity,
+    envelope: Envelope,
+    *,
+    thread: Thread,
+) -> Letter:
+    """Return the mail that says why a mail, or what part of it, is not faxed. It quotes nothing but the subject."""
+    message = _message(identity, envelope, language.say("title_refused", subject=subject or language.say("no_subject")))
+    message["Auto-Submitted"] = "auto-replied"
+    _join(message, thread)
+    values = {"reasons": list(reasons), "subject": writing.one_line(subject, _SUBJECT)}
+    message.set_content(language.render("refusal.txt", **values))
+    message.add_alternative(language.render("refusal.html", **values), subtype="html")
+    return _letter(message, envelope, sender="")
 
 
 def _message(identity: Identity, envelope: Envelope, subject: str) -> EmailMessage:

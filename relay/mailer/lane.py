@@ -1,8 +1,8 @@
 """The outbox's mail lane: which events are mailed to whom, and how one delivery becomes a letter.
 
 A fax that we sent and that has ended: one receipt for its sender, where the sender is known and may be written to
-(RFC 3834 section 2). A fax that we received: a mail to each mailbox of its number. A mail that is refused ends there:
-it is never answered by another mail.
+(RFC 3834 section 2). A fax that we received: a mail to each mailbox of its number. A mail that was fetched and is not
+faxed: the reason, for its proven sender. A mail that is refused ends there: it is never answered by another mail.
 """
 
 from __future__ import annotations
@@ -12,13 +12,21 @@ from typing import TYPE_CHECKING, Any, Final
 from relay.fax import Direction, Inbound, Outbound, state, terminal
 from relay.mailer import record as records
 from relay.mailer import writing
-from relay.mailer.compose import Envelope, Identity, Invitation, Thread, receipt_letter, received_letter
+from relay.mailer.compose import (
+    Envelope,
+    Identity,
+    Invitation,
+    Thread,
+    receipt_letter,
+    received_letter,
+    refusal_letter,
+)
 from relay.mailer.receipt import Status, receipt
 from relay.mailer.received import received_fax
-from relay.outbox import RECEIVED_FAX, Outcome, Patience, Post
+from relay.outbox import RECEIVED_FAX, REFUSAL, Outcome, Patience, Post
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import tzinfo
 
     import sqlalchemy as sa
@@ -86,8 +94,10 @@ class MailLane:
 
     async def deliver(self, claim: Claim) -> Outcome:
         """Compose the mail of one delivery and hand it over."""
-        record = await self._store.read(records.read, claim.row.fax_id)
         envelope = Envelope(claim.row.target, claim.id, claim.row.created_at)
+        if claim.row.kind == REFUSAL:
+            return await self._carrier.send(self._refusal(claim.row.payload, envelope))
+        record = await self._store.read(records.read, claim.row.fax_id)
         letter = await (
             self._receipt(record, envelope) if claim.row.kind == RECEIPT else self._received(record, envelope)
         )
@@ -117,6 +127,16 @@ class MailLane:
             envelope,
             pdf=await self._enclosures.fax_pdf(record) if told.pages else None,
             thumbnail=await self._enclosures.thumbnail(record) if told.pages else None,
+        )
+
+    def _refusal(self, told: Mapping[str, Any], envelope: Envelope) -> Letter:
+        return refusal_letter(
+            told["reasons"],
+            told["subject"],
+            self._languages.get(told.get("language", "en")),
+            self._identity,
+            envelope,
+            thread=Thread(told["message_id"] or "", told["thread"]),
         )
 
     def _invitation(self, record: Record, status: Status, at: float) -> Invitation | None:

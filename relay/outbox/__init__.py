@@ -7,13 +7,14 @@ name, so that a receiver can tell. Nothing is dropped: a delivery ends ``done`` 
 words, or waits.
 """
 
-from relay.outbox.deliveries import LaneState, oldest_unrouted, replay, resume, states, suspended
+from relay.outbox.deliveries import LaneState, oldest_unrouted, post, replay, resume, states, suspended
 from relay.outbox.dispatch import Outbox
-from relay.outbox.lane import RECEIVED_FAX, Deferred, Delivered, Lane, Outcome, Patience, Post, Refused
+from relay.outbox.lane import RECEIVED_FAX, REFUSAL, Deferred, Delivered, Lane, Outcome, Patience, Post, Refused
 from relay.outbox.routing import Router
 
 __all__ = [
     "RECEIVED_FAX",
+    "REFUSAL",
     "Deferred",
     "Delivered",
     "Lane",
@@ -25,6 +26,7 @@ __all__ = [
     "Refused",
     "Router",
     "oldest_unrouted",
+    "post",
     "replay",
     "resume",
     "states",

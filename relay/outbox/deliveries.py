@@ -39,7 +39,13 @@ class LaneState:
 
 
 def post(
-    connection: sa.Connection, ids: IdSource, lane: str, fax_id: int, event_id: int, posts: Iterable[Post], now: float
+    connection: sa.Connection,
+    ids: IdSource,
+    lane: str,
+    fax_id: int | None,
+    event_id: int | None,
+    posts: Iterable[Post],
+    now: float,
 ) -> None:
     """Write deliveries that are due at once."""
     for one in posts:

@@ -269,3 +269,17 @@ link_use = sa.Table(
     sa.Column("link", sa.String(64), primary_key=True),
     sa.Column("used_at", _Time, nullable=False),
 )
+
+mailbox_message = sa.Table(
+    "mailbox_message",
+    metadata,
+    sa.Column("mailbox", sa.String(64), primary_key=True, doc="SHA-256 of server, user and folder"),
+    sa.Column("validity", sa.BigInteger, primary_key=True, autoincrement=False, doc="UIDVALIDITY"),
+    sa.Column("uid", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("received", sa.String(40), nullable=False, doc="INTERNALDATE, as the server wrote it"),
+    sa.Column("digest", sa.String(64), nullable=False, doc="SHA-256 of the message; empty where it was not fetched"),
+    sa.Column("fate", sa.String(16), nullable=False, doc="waiting, accepted, rejected"),
+    sa.Column("created_at", _Time, nullable=False, doc="when it was first judged"),
+    sa.Column("seen_at", _Time, nullable=False, index=True, doc="when it was last seen on the server"),
+    sa.Index("ix_mailbox_message_digest", "mailbox", "digest"),
+)

@@ -15,6 +15,7 @@ from relay.web.health import Check
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from relay.intake.imap.mailbox import Mailbox
     from relay.intake.tls import Certificate
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
@@ -88,6 +89,15 @@ def certificates(found: Sequence[Certificate]) -> Check:
         return "; ".join(told for one in found if (told := one.complaint())) or None
 
     return Check("certificates", look)
+
+
+def mailbox(polled: Mailbox) -> Check:
+    """Look whether a mailbox that is polled is served, and all that was taken from it could be filed."""
+
+    async def look() -> str | None:
+        return polled.trouble
+
+    return Check(f"mailbox {polled.name}", look)
 
 
 def policy(holder: PolicyHolder) -> Check:
