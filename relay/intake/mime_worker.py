@@ -75,7 +75,9 @@ def read_message(data: bytes, sink: BinaryIO, *, head: bool = False) -> dict[str
     fields = check_bounds(data)
     said = _said(fields)  # a mail without a sender is refused whatever it holds
     try:
-        found = Contents((), ()) if head else contents(BytesParser(_counting(), policy=_PlainHeaders()).parsebytes(data))
+        found = (
+            Contents((), ()) if head else contents(BytesParser(_counting(), policy=_PlainHeaders()).parsebytes(data))
+        )
     except _LOST:
         raise Refusal(550, "5.6.0", "The message is malformed: the description of a part cannot be read.") from None
     said["skipped"] = list(found.skipped)
