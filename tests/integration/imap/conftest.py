@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import email.policy
 import random
+import shutil
+import tempfile
 import time
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,7 +37,6 @@ from .dovecot import PASSWORD, Dovecot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
 
 POLICY = """
 domains:
@@ -56,6 +58,7 @@ numbers:
 destinations:
   rules:
     - deny: {prefix: "+1900"}
+    - deny: {prefix: "+44"}
 """
 PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n" + bytes(range(256)) * 8 + b"\n%%EOF\n"
 MESSAGE_BYTES = 2 * 1024 * 1024
@@ -164,14 +167,26 @@ async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 @pytest.fixture
-def dovecot(tmp_path: Path) -> Iterator[Dovecot]:
+def dovecot() -> Iterator[Dovecot]:
     """A server of one test's own, empty."""
+    with running_dovecot() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running_dovecot(introspection: str = "") -> Iterator[Dovecot]:
+    """Run a server whose folder its users can reach, as pytest's own cannot be."""
     need("doveconf", "openssl")
-    server = Dovecot(tmp_path / "dovecot")
-    server.prepare()
-    server.start()
-    yield server
-    server.kill()
+    folder = Path(tempfile.mkdtemp(prefix="fr-imap-"))
+    folder.chmod(0o755)
+    server = Dovecot(folder, introspection)
+    try:
+        server.prepare()
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

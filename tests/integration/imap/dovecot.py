@@ -117,9 +117,6 @@ class Dovecot:
         if root:
             for name in ("mail", "full"):
                 os.chown(self.folder / name, uid, gid)
-            for one in [self.folder, *list(self.folder.parents)[:3]]:
-                with contextlib.suppress(OSError):
-                    one.chmod(0o755)
         certificate(self.folder)
         (self.folder / "users").write_text("".join(f"{user}:{{PLAIN}}{PASSWORD}\n" for user in self.users))
         if self.introspection:
