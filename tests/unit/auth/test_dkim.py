@@ -156,7 +156,7 @@ def test_what_was_changed_fails(old: bytes, new: bytes) -> None:
         (b"s=s1", b"i=nobody; s=s1"),
         (b"s=s1", b"t=yesterday; s=s1"),
         (b"s=s1", b"x=99999999999999999999; s=s1"),
-        (b"s=s1", b"x=1; s=s1"),
+        (b"s=s1", b"t=5; x=1; s=s1"),
         (b"s=s1", b" junk ; s=s1"),
         (b"h=from : to", b"h=to"),
         (b"h=from", b"h=from:\xc3\xa9"),
