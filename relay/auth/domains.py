@@ -12,6 +12,8 @@ from typing import Final
 from policies import BadAddress, normalise_domain
 
 _MAX_WRITTEN: Final = 300
+#: IDNA takes the ideographic full stop for a dot, most programs take it for a letter.
+_OTHER_DOT: Final = "\u3002"
 
 
 class BadDomain(ValueError):
@@ -25,7 +27,7 @@ def domain_of(text: str) -> str:
     (a full-width letter is another name to one program and the same to the next).
     """
     lowered = text.lower()
-    if len(text) > _MAX_WRITTEN or unicodedata.normalize("NFKC", lowered) != lowered:
+    if len(text) > _MAX_WRITTEN or _OTHER_DOT in text or unicodedata.normalize("NFKC", lowered) != lowered:
         raise BadDomain("the domain is not written plainly")
     try:
         domain = normalise_domain(text)

@@ -112,7 +112,6 @@ CASES = [
     ("spf open", "good.example", {"good__example": V}, [Identifier(Method.SPF, "good.example", open=True)], T),
     ("stranger's dkim open", "good.example", {"good__example": V}, [Identifier(Method.DKIM, "evil.example", open=True)], F),
     ("one open, one passed", "good.example", {"good__example": V}, [Identifier(Method.DKIM, "good.example", open=True), *spf_of("good.example")], P),
-    ("umlaut", "xn--bcher-kva.example", {"xn__bcher_kva__example": V}, dkim_of("xn--bcher-kva.example"), F),
     ("eight labels", "a.b.c.d.e.f.good.example", {"good__example": V}, dkim_of("good.example"), P),
     ("twelve labels", "a.b.c.d.e.f.g.h.i.j.good.example", {"good__example": V}, dkim_of("good.example"), P),
     ("record out of the walk's reach", "a.b.c.d.e.f.g.h.i.j.k.l", {"b__c__d__e__f__g__h__i__j__k__l": V}, dkim_of("b.c.d.e.f.g.h.i.j.k.l"), N),
@@ -127,8 +126,6 @@ def test_case(
 ) -> None:
     """Lost otherwise: a stranger's mail is taken for the domain's own, or the domain's own mail is refused."""
     zone = dmarc_zone(**records)
-    if domain.startswith("xn--"):
-        zone, expected = ZoneResolver({f"_dmarc.{domain}": {Kind.TXT: [V]}}), P
     found = evaluate(domain, passed, zone)
     assert found.result is expected
     assert found.domain == domain
