@@ -27,12 +27,14 @@ import structlog
 from converters import Converter
 from policies import Feature, Proof, Reach
 from relay import control, housekeeping, lines, mailboxes
+from relay.auth.resolver import DnsResolver
 from relay.confine import Confinement
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
 from relay.intake.desk import Desk
 from relay.intake.logins import Logins
 from relay.intake.message import MailReader
+from relay.intake.proving import Prover
 from relay.intake.smtp import SmtpServer
 from relay.mailer.compose import Identity
 from relay.mailer.device_lane import DeviceLane
@@ -283,7 +285,7 @@ class Service:
         settings = self._settings.smtp
         logins = Logins(self._house.store, time.monotonic)
         self._stack.callback(logins.close)
-        server = SmtpServer(settings, self._desk(), self._house.blobs, logins)
+        server = SmtpServer(settings, self._desk(), self._house.blobs, logins, self._prover())
         await server.start()
         self._stack.push_async_callback(server.close)
         self._checks.append(checking.certificates(server.certificates))
@@ -297,6 +299,16 @@ class Service:
         )
         self._checks += [checking.mailbox(one) for one in boxes]
         return boxes
+
+    def _prover(self) -> Prover:
+        """Return what examines mails by the DNS."""
+        settings = self._settings.smtp
+        prover = Prover(
+            self._confinement("relay.intake.proof_worker"), DnsResolver(), self._house.clock,
+            message_bytes=settings.message_bytes, sealers=frozenset(settings.trusted_sealers),
+        )  # fmt: skip
+        self._stack.callback(prover.close)
+        return prover
 
     def _desk(self) -> Desk:
         """Return a desk with readers of its own, so that one way in does not wait for another."""

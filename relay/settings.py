@@ -36,6 +36,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 #: The proofs that a listener gives by what it is; `auth` and `client-cert` come with the keys of that name.
 LISTENER_PROOFS = (Proof.NETWORK, Proof.NONE)
+_POSSIBLE = frozenset({*LISTENER_PROOFS, Proof.DMARC})
 
 
 class Tls(Enum):
@@ -85,7 +86,13 @@ class Listener(_Section):
     )
     proofs: tuple[Proof, ...] = Field(
         LISTENER_PROOFS,
-        description="Proofs that this listener can give. `none` is only for loopback or a listener named as trusted.",
+        description="Proofs that this listener can give. `dmarc`: the mail's own, by its signatures and the DNS (RFC "
+        "9989). `none` is only for loopback or a listener named as trusted.",
+    )
+    authserv_id: str | None = Field(
+        None,
+        description="The name under which the mail server in front writes Authentication-Results: its `dmarc=pass` "
+        "counts as the proof `dmarc`. Only where every client is that server.",
     )
     trusted: bool = Field(
         default=False,
@@ -115,6 +122,10 @@ class Smtp(_Section):
     connections_per_address: int = Field(50, ge=1, description="Most connections of one client address at once.")
     idle_seconds: float = Field(
         300.0, gt=0, description="How long a client may say nothing, seconds (RFC 5321 4.5.3.2)."
+    )
+    trusted_sealers: tuple[str, ...] = Field(
+        (),
+        description="Domains of forwarders whose ARC seals are believed (RFC 8617): what passed DMARC there passes.",
     )
     data_seconds: float = Field(900.0, gt=0, description="How long one message may take to arrive, seconds.")
     disk_reserve_bytes: int = Field(
@@ -386,9 +397,9 @@ def secret(reference: str) -> str:
 def _check(settings: Settings) -> Settings:
     for listener in settings.smtp.listeners:
         _check_tls(listener)
-        if unknown := [proof.value for proof in listener.proofs if proof not in LISTENER_PROOFS]:
+        if unknown := [proof.value for proof in listener.proofs if proof not in _POSSIBLE]:
             raise SettingsError(
-                f"smtp.listeners: {', '.join(unknown)} cannot be proven by a listener; use network or none"
+                f"smtp.listeners: {', '.join(unknown)} cannot be proven by a listener; use network, dmarc or none"
             )
         loopback = listener.local and listener.path is None and listener.protocol is Protocol.SMTP
         if Proof.NONE in listener.proofs and not (loopback or listener.trusted):

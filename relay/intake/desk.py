@@ -41,7 +41,7 @@ from relay.store.tables import fax
 from relay.submission import File, Recipient, Submission, submit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
@@ -69,7 +69,8 @@ class Envelope:
     ``recipients`` are at one fax domain. ``return_path`` is '' for the null one. ``proofs`` are those that the listener
     established; each of ``identities`` gives its own for the From addresses that are its. ``client``: the address of
     the client itself, None where nobody knows it. ``each``: the client hears of each recipient (LMTP), so that one that
-    is refused becomes no fax.
+    is refused becomes no fax. ``examine``: asked for what the mail proves by itself, where the policy wants that: the
+    message and its From address in, proofs out, or :class:`relay.errors.Refusal`.
     """
 
     source: str
@@ -79,6 +80,7 @@ class Envelope:
     client: IPv4Address | IPv6Address | None
     identities: tuple[Identity, ...] = ()
     each: bool = False
+    examine: Callable[[Path, str], Awaitable[frozenset[Proof]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,9 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A message that was read: what it says, and the file that its attachments lie in."""
+    """A message that was read: where it lies, what it says, and the file that its attachments lie in."""
 
+    message: Path
     mail: ParsedMessage
     content: Path
 
@@ -171,7 +174,7 @@ class Desk:
             except ChildDied as fault:
                 log.exception("no reader of mail could be started")
                 raise Refusal(451, "4.3.0", "Mail cannot be read here at the moment. Try again later.") from fault
-            yield Opened(mail, content)
+            yield Opened(message, mail, content)
 
     async def take(
         self,
@@ -188,7 +191,7 @@ class Desk:
         """
         mail = opened.mail
         _check_loop(mail)
-        facts = self._facts(mail, envelope)
+        facts = await self._proven(opened.message, self._facts(mail, envelope), envelope)
         decision = self._decide(facts)
         self._check_files(mail.attachments)
         files = await asyncio.to_thread(self._keep, mail.attachments, opened.content)
@@ -222,6 +225,12 @@ class Desk:
             requested_number=mail.requested_number,
             attachment_bytes=tuple(file.size for file in mail.attachments),
         )
+
+    async def _proven(self, message: Path, facts: Facts, envelope: Envelope) -> Facts:
+        """Return the facts with what the mail proves by itself; it is examined only where the policy misses that."""
+        if envelope.examine is None or Proof.DMARC not in decide(self._policy.current, facts).missing_proofs:
+            return facts
+        return replace(facts, proofs=facts.proofs | await envelope.examine(message, facts.from_address))
 
     def _decide(self, facts: Facts) -> Decision:
         """Return the policy's decision, or raise what it refuses the whole mail with."""

@@ -145,6 +145,11 @@ class MailSession(SMTP):
         return self._host.logins and (self.tls_context is None or self._tls_protocol is not None)
 
     @property
+    def greeted_as(self) -> str:
+        """The name in the client's HELO, EHLO or LHLO."""
+        return str(self.session.host_name or "") if self.session is not None else ""
+
+    @property
     def identities(self) -> tuple[Identity, ...]:
         """Who the client has shown to be: the user who logged in, the holder of its certificate."""
         certificate = self.transport.get_extra_info("peercert") if self.transport is not None else None

@@ -16,12 +16,14 @@ import collections
 import contextlib
 import socket
 import time
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from policies import Proof
+from relay.auth import verdict as examined
 from relay.errors import Refusal, SettingsError
 from relay.intake.desk import Accepted, Desk, Envelope
 from relay.intake.logins import MECHANISMS, BadResponse, decoded, plain
@@ -30,11 +32,13 @@ from relay.intake.tls import Certificate
 from relay.settings import Protocol, Tls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from aiosmtpd.smtp import Session
 
     from relay.intake.logins import Logins
+    from relay.intake.proving import Prover
     from relay.settings import Listener, Smtp
     from relay.store.blobs import LocalBlobs
 
@@ -50,12 +54,15 @@ _GRACE: Final = 30.0
 class SmtpServer:
     """All SMTP listeners of the settings, before one desk. ``blobs`` gives room for messages on their way in."""
 
-    def __init__(self, settings: Smtp, desk: Desk, blobs: LocalBlobs, logins: Logins | None = None) -> None:
-        """``logins``: who may log in; needed where a listener's settings have ``auth``."""
+    def __init__(
+        self, settings: Smtp, desk: Desk, blobs: LocalBlobs, logins: Logins | None = None, prover: Prover | None = None
+    ) -> None:
+        """``logins``: who may log in; needed where a listener has ``auth``; ``prover`` where it has ``dmarc``."""
         self._settings = settings
         self._desk = desk
         self._blobs = blobs
         self._logins = logins
+        self.prover = prover
         #: The certificates of the listeners, for the health page.
         self.certificates: list[Certificate] = []
         self._servers: list[asyncio.Server] = []
@@ -176,7 +183,9 @@ class _Listening:
     def __init__(self, server: SmtpServer, listener: Listener, settings: Smtp, blobs: LocalBlobs) -> None:
         self._server = server
         self._blobs = blobs
-        self._proofs = frozenset(Proof(proof.value) for proof in listener.proofs)
+        self._proofs = frozenset(listener.proofs) - {Proof.DMARC}
+        self._prover = server.prover if Proof.DMARC in listener.proofs else None
+        self._hop = listener.authserv_id or ""
         self._each = listener.protocol is Protocol.LMTP
         self.logins = listener.auth
         self.message_bytes = settings.message_bytes
@@ -191,11 +200,22 @@ class _Listening:
     def take(self, session: MailSession, envelope: MailEnvelope, spool: Spool) -> asyncio.Task[list[str]]:
         """Hand a complete message over, with what this listener knows of it."""
         return_path = "" if envelope.mail_from == NULL_PATH else str(envelope.mail_from)
+        client = _client(session.peer)
         known = Envelope(
             "lmtp" if self._each else "smtp", tuple(envelope.recipients), return_path, self._proofs,
-            _client(session.peer), session.identities, each=self._each,
+            client, session.identities, each=self._each,
+            examine=self._examination(client, session.greeted_as, return_path),
         )  # fmt: skip
         return self._server.take(spool, known)
+
+    def _examination(
+        self, client: IPv4Address | IPv6Address | None, helo: str, return_path: str
+    ) -> Callable[[Path, str], Awaitable[frozenset[Proof]]] | None:
+        """Return what examines a mail of this client, if mails are examined here."""
+        if self._prover is None:
+            return None
+        brought_by = examined.Envelope(client, helo, return_path) if client is not None else None
+        return partial(self._prover.proofs, client=brought_by, hop=self._hop)
 
 
 class _Hooks:

@@ -18,6 +18,7 @@ from relay.ids import IdSource
 from relay.intake.desk import Desk
 from relay.intake.logins import Logins
 from relay.intake.message import MailReader
+from relay.intake.proving import Prover
 from relay.intake.smtp import SmtpServer
 from relay.policy import PolicyHolder
 from relay.settings import Smtp
@@ -29,6 +30,8 @@ from relay.store.tables import attachment, fax, submission
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from relay.auth.resolver import Resolver
 
 POLICY = """
 domains:
@@ -205,24 +208,29 @@ async def relay(tmp_path: Path, settings: Smtp) -> AsyncIterator[Relay]:
 
 
 @contextlib.asynccontextmanager
-async def listening(tmp_path: Path, settings: Smtp, text: str = POLICY) -> AsyncIterator[Relay]:
-    """Open a way in."""
+async def listening(
+    tmp_path: Path, settings: Smtp, text: str = POLICY, resolver: Resolver | None = None
+) -> AsyncIterator[Relay]:
+    """Open a way in. ``resolver``: the DNS, for listeners that examine mails."""
     folder = tmp_path / "policies"
     folder.mkdir()
     (folder / "test.yaml").write_text(text)
     store = Store(f"sqlite:///{tmp_path / 'faxrelay.db'}")
     schema.upgrade(store.engine)
     blobs = LocalBlobs(tmp_path / "blobs")
-    confinement = Confinement(Sandbox.BUBBLEWRAP, ["relay.intake.mime_worker"])
+    confinement = Confinement(Sandbox.BUBBLEWRAP, ["relay.intake.mime_worker", "relay.intake.proof_worker"])
     reader = MailReader(confinement, message_bytes=settings.message_bytes)
     policy = PolicyHolder(folder)
     desk = Desk(store, blobs, reader, policy, IdSource(), time.time, attachment_bytes=settings.attachment_bytes)
     logins = Logins(store, time.monotonic)
-    server = SmtpServer(settings, desk, blobs, logins)
+    prover = Prover(confinement, resolver, time.time, message_bytes=settings.message_bytes) if resolver else None
+    server = SmtpServer(settings, desk, blobs, logins, prover)
     await server.start()
     way_in = Relay(store, blobs, policy, reader, desk, settings, server, tmp_path)
     yield way_in
     logins.close()
+    if prover is not None:
+        prover.close()
     for client in way_in.clients:
         client.writer.close()
     await server.close()
