@@ -9,6 +9,8 @@ import pytest
 from relay.errors import SettingsError
 from relay.settings import load, secret
 
+MAILBOX = "mailboxes:\n  - name: box\n    host: imap.example.com\n    user: fax@example.com\n"
+
 
 def written(tmp_path: Path, text: str) -> Path:
     """Return a settings file."""
@@ -33,6 +35,12 @@ def test_paths_count_from_the_file(tmp_path: Path) -> None:
     assert load(written(tmp_path, "data: here\n"), {}).data == tmp_path / "here"
 
 
+def test_paths_of_a_mailbox_count_from_the_file(tmp_path: Path) -> None:
+    """Lost otherwise: the authority of a mail server is looked for in whatever folder the service was started from."""
+    file = written(tmp_path, MAILBOX + "    password: env:P\n    ca: server.pem\n")
+    assert load(file, {}).mailboxes[0].ca == tmp_path / "server.pem"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -52,6 +60,12 @@ def test_paths_count_from_the_file(tmp_path: Path) -> None:
             "smtp:\n  listeners:\n    - {address: 0.0.0.0, proofs: [network], auth: true}\n",
             "would take passwords in the clear",
         ),
+        (MAILBOX + "    tls: none\n    password: env:P\n", "would send the password in the clear"),
+        (MAILBOX, "give password or oauth, one of them"),
+        (MAILBOX + "    password: env:P\n    rejected: INBOX\n", "must be other folders"),
+        (MAILBOX + "    password: env:P\n    recipient: subject\n", "domain belongs to recipient: subject"),
+        (MAILBOX + "    oauth: {token_endpoint: http://id.example/t, client_id: a}\n", "has to begin with https://"),
+        (MAILBOX + "    password: env:P\n" + MAILBOX[11:] + "    password: env:P\n", "the name box stands twice"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:

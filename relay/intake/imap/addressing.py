@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from policies import Policy
 
-#: A telephone number as people write it; fewer digits are a quantity.
-_NUMBER = re.compile(r"(?<![\w+])(?:\+|00)?\(?\d(?:[ ()./-]{0,3}\d){3,19}(?!\w)", re.ASCII)
+#: A telephone number as people write it. Whether such a one exists is the policy's question.
+_NUMBER = re.compile(r"(?<![\w+])\+?\(?\d(?:[ ()./-]{0,3}\d){2,19}(?!\w)", re.ASCII)
 _NO_RECIPIENT: Final = "The mail names no fax number: address it to NUMBER@DOMAIN, such as +12025550199@{domain}."
 
 
@@ -61,14 +61,16 @@ def by_addresses(
 
 
 def by_subject(subject: str, domain: str, check: Callable[[str, Sequence[FaxAddress]], FaxAddress]) -> Addressed:
-    """Return the recipient that a subject names; raise :class:`Refusal` for none, or for more than one to choose from.
+    """Return the recipient that a subject names; raise :class:`Refusal` for none, and for other digits beside it.
+
+    Which of two numbers is meant is not guessed: a document would go to a stranger.
 
     >>> by_subject("Fax to 03-123 45 67", "fax.example.com", lambda text, _: parse_address(text)).recipients[0].number
     '031234567'
     """
     numbers = [_digits(one[0]) for one in _NUMBER.finditer(subject)]
-    if len(set(numbers)) != 1:
-        told = "names no fax number" if not numbers else "names more than one number"
+    if len(set(numbers)) != 1 or re.search(r"\d", _NUMBER.sub("", subject)):
+        told = "names more than one number" if numbers else "names no fax number"
         raise Refusal(550, "5.1.3", f"The subject {told}: write the one number to fax to, such as +12025550199.")
     return Addressed((check(f"{numbers[0]}@{domain}", ()),))
 

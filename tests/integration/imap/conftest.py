@@ -1,4 +1,4 @@
-"""A poller before a real Dovecot: policy, SQLite, blobs, confined readers, mailboxes with pauses a test can wait for."""
+"""A poller before a real Dovecot: policy, SQLite, blobs, confined readers, pauses that a test can wait for."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 import time
@@ -39,8 +40,14 @@ mailboxes:
     timeout_seconds: 5
     authserv_id: mx.example.com
 """
-MESSAGES = 40
+MESSAGES = 60
 KILLS = 8
+
+
+def taken(service: Relay) -> int:
+    """Return how many faxes there are."""
+    with contextlib.closing(sqlite3.connect(service.data / "faxrelay.db", timeout=30)) as database:
+        return int(database.execute("SELECT count(*) FROM fax").fetchone()[0])
 
 
 def test_no_kill_loses_or_doubles_a_fax(tmp_path: Path, dovecot: Dovecot) -> None:
@@ -53,10 +60,17 @@ def test_no_kill_loses_or_doubles_a_fax(tmp_path: Path, dovecot: Dovecot) -> Non
     dovecot.put(*messages)
     service = Relay(tmp_path / "relay", policy=POLICY, lines=MAILBOX.format(port=dovecot.port, secret=secret))
     chance = random.Random(7)
+    seen = [0]
     for _ in range(KILLS):
         service.start()
-        time.sleep(chance.uniform(0.0, 0.5))
+        deadline = time.monotonic() + 10
+        while taken(service) == seen[-1] and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0.0, 0.04))
         service.kill()
+        seen.append(taken(service))
+    assert seen[1] > 0
+    assert seen[-2] < MESSAGES, "the kills came too late to prove anything"
     service.start()
     try:
         deadline = time.monotonic() + 60
@@ -67,10 +81,9 @@ def test_no_kill_loses_or_doubles_a_fax(tmp_path: Path, dovecot: Dovecot) -> Non
             assert "ok: mailbox faxes" in page.read().decode()
     finally:
         service.stop()
-    with sqlite3.connect(service.data / "faxrelay.db") as database:
+    with contextlib.closing(sqlite3.connect(service.data / "faxrelay.db")) as database:
         blobs = [row[0] for row in database.execute("SELECT blob FROM attachment")]
-        faxes = database.execute("SELECT count(*) FROM fax").fetchone()[0]
     assert len(blobs) == len(set(blobs)) == MESSAGES
-    assert faxes == MESSAGES
+    assert taken(service) == MESSAGES
     assert dovecot.count("Processed") == MESSAGES
     assert not list((service.data / "blobs" / "tmp").iterdir())

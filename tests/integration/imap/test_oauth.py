@@ -101,7 +101,7 @@ async def test_a_mailbox_is_polled_with_tokens(bare_office: Office, endpoint: En
             "scope": "mail",
         }]  # fmt: skip
         endpoint.revoked.update(endpoint.given)
-        dovecot.stop()
+        dovecot.kill()
         dovecot.start()
         dovecot.put(letter(2))
         await until(lambda: dovecot.count("Processed") == 2)

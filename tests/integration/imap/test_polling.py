@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 
 from .conftest import MESSAGE_BYTES, Office, letter, until
 from .dovecot import Dovecot
@@ -20,13 +21,18 @@ async def test_a_message_becomes_a_fax_and_is_filed(office: Office, dovecot: Dov
     assert office.answers == []
 
 
+def arrived(office: Office, count: int) -> bool:
+    """Whether so many faxes were made."""
+    return len(office.faxes) == count
+
+
 async def test_idle_takes_a_message_at_once(office: Office, dovecot: Dovecot) -> None:
     """Lost otherwise: a fax waits for the next poll though the server told of its mail."""
     box = office.serve(idle=True, poll_seconds=3000)
     await asyncio.sleep(1.0)
     for number in range(1, 4):
         dovecot.put(letter(number))
-        await until(lambda number=number: len(office.faxes) == number, 5)
+        await until(functools.partial(arrived, office, number), 5)
     assert box.trouble is None
 
 

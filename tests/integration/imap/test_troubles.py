@@ -194,7 +194,7 @@ async def test_two_pollers_of_one_mailbox_make_one_fax(office: Office, dovecot: 
     assert len(office.faxes) == 12
 
 
-async def test_a_missing_folder_is_told(office: Office, dovecot: Dovecot) -> None:
+async def test_a_missing_folder_is_told(office: Office) -> None:
     """Lost otherwise: a slip in the settings looks like an empty mailbox."""
     box = office.serve(folder="Missing")
     await until(lambda: box.trouble is not None)

@@ -23,13 +23,8 @@ if TYPE_CHECKING:
     from relay.auth.testing import ZoneResolver
 
 TO = "+12025550123@fax.example.com"
-RULES = POLICY.replace(
-    "        proof: none
-", '        proof: none
-      - match: "@good.example"
-        proof: dmarc
-', 1
-)
+DMARC_RULE = '      - match: "@good.example"\n        proof: dmarc\n'
+RULES = POLICY.replace("        proof: none\n", "        proof: none\n" + DMARC_RULE, 1)
 ALICE, EVE = "alice@good.example", "eve@evil.example"
 
 
