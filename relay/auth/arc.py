@@ -170,9 +170,7 @@ def _oldest(header: Header, bodies: Bodies, sets: Sequence[ArcSet], keys: Mappin
     for instance in range(len(sets) - 1, 0, -1):
         try:
             _check_message(header, bodies, sets[instance - 1].message, keys)
-        except Unproven as problem:
-            if problem.result is DkimResult.TEMPERROR:
-                raise
+        except Unproven:
             return instance + 1
     return 1
 

@@ -73,11 +73,6 @@ class Walk:
         """Return the record of that very domain."""
         return dict(self.found).get(domain)
 
-    @property
-    def suffix(self) -> tuple[str, Record] | None:
-        """The public suffix that the walk ended at, with its record."""
-        return next(((name, record) for name, record in self.found if record.psd is Suffix.YES), None)
-
 
 def parse_record(text: str) -> Record | None:
     """Return what a TXT record says, ``None`` where it is no DMARC record. Never raises.

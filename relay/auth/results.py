@@ -126,7 +126,7 @@ def _finding(text: str) -> MethodResult:
 
 
 def _split(text: str) -> list[str]:
-    """Split at semicolons outside of quotes."""
+    """Split at semicolons outside of quotes, all of which end."""
     parts, quoted = [""], False
     for piece in re.split(r'([";])', text):
         if piece == '"':
@@ -135,8 +135,6 @@ def _split(text: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += piece
-    if quoted:
-        raise BadResults("a quotation does not end")
     return parts
 
 

@@ -102,10 +102,6 @@ def check_host(
         query = _Query(str(client), sender, helo, resolver, receiver)
         result, _code, text = query.check()
         found = SpfResult(result)
-    except spf.TempError as error:
-        return Spf(SpfResult.TEMPERROR, domain, str(error))
-    except spf.PermError as error:
-        return Spf(SpfResult.PERMERROR, domain, str(error))
     except Exception as error:  # noqa: BLE001  the library meets strangers' records: its crash is their fault
         return Spf(SpfResult.PERMERROR, domain, f"the record cannot be evaluated: {type(error).__name__}")
     text = text.encode("ascii", "replace").decode("ascii")[:_MAX_EXPLANATION]

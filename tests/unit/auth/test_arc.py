@@ -168,6 +168,12 @@ def test_a_set_that_leaves_the_subject_open() -> None:
     assert shown(message).result is ChainResult.FAIL
 
 
+def test_findings_that_cannot_be_read() -> None:
+    """Lost otherwise: a field that nobody can read vouches."""
+    arc = shown(sealed(MESSAGE, found=FOUND + "; dkim=pass header.d=a.example header.d=b.example"))
+    assert vouched(arc, "good.example", {LIST}) == ""
+
+
 def test_keys_that_cannot_be_fetched() -> None:
     """Lost otherwise: mail is refused for good while a name server is away."""
     broken = ZoneResolver({f"s1._domainkey.{LIST}": {Kind.TXT: BROKEN}})

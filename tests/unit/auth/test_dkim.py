@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 
@@ -150,10 +151,11 @@ def test_what_was_changed_fails(old: bytes, new: bytes) -> None:
         (b"d=good.example", b"d=good.example\xff"),
         (b"s=s1", b"s=s1/../x"),
         (b"s=s1", b"s=" + b"a" * 64),
-        (b"s=s1", b"q=http; s=s1"),
-        (b"s=s1", b"i=@evil.example; s=s1"),
-        (b"s=s1", b"i=alice@a-good.example; s=s1"),
-        (b"s=s1", b"i=nobody; s=s1"),
+        (b"q=dns/txt", b"q=http"),
+        (b"i=@good.example", b"i=@evil.example"),
+        (b"i=@good.example", b"i=alice@a-good.example"),
+        (b"i=@good.example", b"i=good.example"),
+        (b"i=@good.example", b"i=alice@[192.0.2.1]"),
         (b"s=s1", b"t=yesterday; s=s1"),
         (b"s=s1", b"x=99999999999999999999; s=s1"),
         (b"s=s1", b"t=5; x=1; s=s1"),
@@ -162,7 +164,9 @@ def test_what_was_changed_fails(old: bytes, new: bytes) -> None:
         (b"h=from", b"h=from:\xc3\xa9"),
         (b"h=from", b"h=" + b"x:" * 300 + b"from"),
         (b"bh=", b"bh=!"),
-        (b"s=s1", b"s=s1;" + b" " * 200),
+        (b"bh=", b"bh=A; x1="),
+        (b"s=s1", b"s=" + b".".join([b"a" * 60] * 4)),
+        (b"s=s1", b"s=" + b" " * 200 + b"s1"),
         (b"s=s1", b"z=" + b"x" * 9000 + b"; s=s1"),
     ],
 )
@@ -198,7 +202,47 @@ def test_a_key_that_cannot_be_used_is_a_permanent_error(record: str) -> None:
 
 def test_a_key_below_1024_bits_is_refused() -> None:
     """Lost otherwise: whoever breaks a short key, which is a day's work, sends as its domain (RFC 8301)."""
-    assert result(signed(bits=768), zone_with_key(record=rsa_record(768))) is DkimResult.PERMERROR
+    (signature,) = shown(signed(bits=768), zone_with_key(record=rsa_record(768)))
+    assert (signature.result, signature.reason) == (DkimResult.PERMERROR, "its key has 768 bits")
+
+
+def rsa_material(modulus: int, exponent: int) -> str:
+    """The p= of a key with these numbers."""
+    numbers = _der(2, modulus.to_bytes(modulus.bit_length() // 8 + 1)) + _der(2, exponent.to_bytes(6))
+    algorithm = _der(0x30, bytes.fromhex("06092a864886f70d0101010500"))
+    return base64.b64encode(_der(0x30, algorithm + _der(3, b"\0" + _der(0x30, numbers)))).decode()
+
+
+def test_an_enormous_key_is_refused() -> None:
+    """Lost otherwise: keys of a hundred thousand bits keep the relay calculating."""
+    zone = zone_with_key(record=f"v=DKIM1; p={rsa_material(1 << 9000, 65537)}")
+    (signature,) = shown(signed(), zone)
+    assert (signature.result, signature.reason) == (DkimResult.PERMERROR, "its key has 9001 bits")
+
+
+def test_the_library_failing_is_a_permanent_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: a signature that the library cannot digest takes the child with it."""
+
+    def fail(*_given: object) -> bool:
+        raise IndexError
+
+    monkeypatch.setattr("dkim.DKIM.verify_sig", fail)
+    assert result(signed()) is DkimResult.PERMERROR
+
+
+@pytest.mark.parametrize("exponent", [1, 2**33 + 1])
+def test_an_exponent_that_nobody_uses(exponent: int) -> None:
+    """Lost otherwise: a key that makes checking endless, or that anybody can sign for, is a key."""
+    zone = zone_with_key(record=f"v=DKIM1; p={rsa_material(1 << 1024, exponent)}")
+    (signature,) = shown(signed(), zone)
+    assert (signature.result, signature.reason) == (DkimResult.PERMERROR, "its key has an exponent that nobody uses")
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    """One value of a key in its encoding."""
+    size = len(content)
+    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2)
+    return bytes([tag]) + length + content
 
 
 def test_a_key_of_1024_bits_still_counts() -> None:
@@ -285,7 +329,8 @@ def test_an_added_choice_of_number_does_not_count() -> None:
 def test_expired_and_not_yet_made() -> None:
     """Lost otherwise: a signature counts after the time that its domain gave it."""
     message = with_tag(signed(), b"s=s1", b"x=4000000000; s=s1")
-    assert shown(message, zone_with_key(), now=4000001000.0)[0].result is DkimResult.FAIL
+    (expired,) = shown(message, zone_with_key(), now=4000001000.0)
+    assert (expired.result, expired.reason) == (DkimResult.FAIL, "it has expired")
     assert shown(signed(), zone_with_key(), now=1000000000.0)[0].result is DkimResult.NEUTRAL
 
 
