@@ -26,16 +26,11 @@ import structlog
 
 from converters import Converter
 from policies import Feature, Proof, Reach
-from relay import control, housekeeping, lines, mailboxes
-from relay.auth.resolver import DnsResolver
+from relay import control, housekeeping, lines
 from relay.confine import Confinement
+from relay.doors import Doors
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
-from relay.intake.desk import Desk
-from relay.intake.logins import Logins
-from relay.intake.message import MailReader
-from relay.intake.proving import Prover
-from relay.intake.smtp import SmtpServer
 from relay.mailer.compose import Identity
 from relay.mailer.device_lane import DeviceLane
 from relay.mailer.enclosures import Enclosures
@@ -68,7 +63,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from policies import Pattern, Policy
-    from relay.intake.imap.mailbox import Mailbox
     from relay.mailer.letter import Carrier
     from relay.settings import Settings
     from transport.seam import Line
@@ -173,6 +167,10 @@ class Service:
         self._languages = Languages()
         self._checks: list[Check] = []
         self._line: Line | None = None
+        self._doors = Doors(
+            house.settings, house.store, house.blobs, house.policy, house.ids, house.clock, stack, self._checks,
+            self._confinement,
+        )  # fmt: skip
         self._links = Links(secret_key(house.settings.data), life=house.settings.web.link_days * _DAY)
 
     async def start(self) -> Addresses:
@@ -187,7 +185,7 @@ class Service:
         self._run(house.policy.watch())
         trace_days = self._settings.lines.trace_days
         self._run(housekeeping.run(house.store, house.blobs, house.clock, trace_days=trace_days))
-        boxes = self._mailboxes() if Role.IMAP in self._roles and self._settings.mailboxes else []
+        boxes = self._doors.mailboxes(self._spread) if Role.IMAP in self._roles and self._settings.mailboxes else []
         web = await self._start_web() if Role.HTTP in self._roles else None
         if Role.OUTBOX in self._roles:
             self._start_outbox(web)
@@ -196,7 +194,7 @@ class Service:
         self._stack.push_async_callback(_close, control_socket)
         for polled in boxes:
             self._run(polled.run())
-        smtp = await self._start_smtp() if Role.SMTP in self._roles else ()
+        smtp = await self._doors.smtp() if Role.SMTP in self._roles else ()
         return Addresses(smtp, web, first_mail(house.policy.current))
 
     async def _start_line(self) -> None:
@@ -280,50 +278,6 @@ class Service:
         if self._settings.mail.smarthost is None:
             return Maildir(self._settings.maildir)
         return Smarthost(self._settings.mail.smarthost, self._settings.smtp.hostname)
-
-    async def _start_smtp(self) -> tuple[tuple[str, int], ...]:
-        settings = self._settings.smtp
-        logins = Logins(self._house.store, time.monotonic)
-        self._stack.callback(logins.close)
-        server = SmtpServer(settings, self._desk(), self._house.blobs, logins, self._prover())
-        await server.start()
-        self._stack.push_async_callback(server.close)
-        self._checks.append(checking.certificates(server.certificates))
-        places = (str(one.path) if one.path is not None else one.address for one in settings.listeners)
-        return tuple(zip(places, server.ports, strict=True))
-
-    def _mailboxes(self) -> list[Mailbox]:
-        house = self._house
-        boxes = mailboxes.build(
-            self._settings, self._desk(), house.store, house.blobs, house.policy, house.ids, house.clock, self._spread
-        )
-        self._checks += [checking.mailbox(one) for one in boxes]
-        return boxes
-
-    def _prover(self) -> Prover:
-        """Return what examines mails by the DNS."""
-        settings = self._settings.smtp
-        prover = Prover(
-            self._confinement("relay.intake.proof_worker"), DnsResolver(), self._house.clock,
-            message_bytes=settings.message_bytes, sealers=frozenset(settings.trusted_sealers),
-        )  # fmt: skip
-        self._stack.callback(prover.close)
-        return prover
-
-    def _desk(self) -> Desk:
-        """Return a desk with readers of its own, so that one way in does not wait for another."""
-        house, settings = self._house, self._settings.smtp
-        reader = MailReader(self._confinement("relay.intake.mime_worker"), message_bytes=settings.message_bytes)
-        self._stack.push_async_callback(reader.close)
-        return Desk(
-            house.store,
-            house.blobs,
-            reader,
-            house.policy,
-            house.ids,
-            house.clock,
-            attachment_bytes=settings.attachment_bytes,
-        )
 
     def _confinement(self, *preload: str) -> Confinement:
         confinement = Confinement(self._settings.confinement, preload)

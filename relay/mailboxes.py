@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from relay.intake.imap.mailbox import Limits, Mailbox
 from relay.intake.imap.oauth import Tokens
 from relay.intake.imap.outcome import Judge, Rule
-from relay.intake.imap.proof import TrustedResults, Unproven
+from relay.intake.imap.proof import Either, OwnProof, TrustedResults
 
 if TYPE_CHECKING:
     import random
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relay.ids import IdSource
     from relay.intake.desk import Desk
     from relay.intake.imap.proof import Prover
+    from relay.intake.proving import Prover as Signatures
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
     from relay.store.engine import Store
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def build(
     settings: configuration.Settings,
     desk: Desk,
+    signatures: Signatures,
     store: Store,
     blobs: LocalBlobs,
     policy: PolicyHolder,
@@ -37,7 +39,15 @@ def build(
     return [
         Mailbox(
             account,
-            Judge(desk, store, policy, _prover(account), Rule(account.domain, settings.smtp.recipients), ids, clock),
+            Judge(
+                desk,
+                store,
+                policy,
+                _prover(account, signatures),
+                Rule(account.domain, settings.smtp.recipients),
+                ids,
+                clock,
+            ),
             blobs,
             limits,
             clock,
@@ -50,6 +60,7 @@ def build(
     ]
 
 
-def _prover(account: configuration.Mailbox) -> Prover:
-    """Return what proves a mailbox's senders. A prover by the messages' own signatures (DKIM) belongs here too."""
-    return Unproven() if account.authserv_id is None else TrustedResults(account.authserv_id)
+def _prover(account: configuration.Mailbox, signatures: Signatures) -> Prover:
+    """Return what proves a mailbox's senders: the word of its server where that is trusted, else their signatures."""
+    own = OwnProof(signatures)
+    return own if account.authserv_id is None else Either(TrustedResults(account.authserv_id), own)

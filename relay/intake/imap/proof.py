@@ -22,6 +22,8 @@ from relay.intake.bounds import MAX_HEADER, check_bounds
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from relay.intake.proving import Prover as Signatures
+
 #: The setting that stands for a field without a name; Microsoft 365 writes such and renames those that it receives.
 NAMELESS: Final = "microsoft365"
 _MAX_FIELD: Final = 8192
@@ -44,12 +46,33 @@ class Prover(Protocol):
         """
 
 
-class Unproven:
-    """Proves nothing: for a mailbox whose server is not trusted to have looked."""
+class OwnProof:
+    """Believes a message's own signatures (DKIM, aligned as DMARC has it); no client was seen, so SPF says nothing."""
+
+    def __init__(self, signatures: Signatures) -> None:
+        self._signatures = signatures
 
     async def proofs(self, message: Path, from_address: str) -> frozenset[Proof]:
-        """Return no proof."""
-        del message, from_address
+        """Return :attr:`Proof.DMARC` where a signature of the From domain is good."""
+        try:
+            return await self._signatures.proofs(message, from_address)
+        except Refusal as refusal:
+            if refusal.permanent:
+                return frozenset()
+            raise
+
+
+class Either:
+    """Asks several provers, until one finds a proof."""
+
+    def __init__(self, *provers: Prover) -> None:
+        self._provers = provers
+
+    async def proofs(self, message: Path, from_address: str) -> frozenset[Proof]:
+        """Return the first proof that is found."""
+        for prover in self._provers:
+            if found := await prover.proofs(message, from_address):
+                return found
         return frozenset()
 
 

@@ -23,7 +23,7 @@ from relay.intake.desk import Desk
 from relay.intake.imap.mailbox import Limits, Mailbox, Pace
 from relay.intake.imap.oauth import Tokens
 from relay.intake.imap.outcome import Judge, Rule
-from relay.intake.imap.proof import TrustedResults, Unproven
+from relay.intake.imap.proof import Either, TrustedResults
 from relay.intake.message import MailReader
 from relay.policy import PolicyHolder
 from relay.settings import Mailbox as Account
@@ -112,7 +112,7 @@ class Office:
     def mailbox(self, *, reserve: int = 0, clock: Callable[[], float] = time.time, **changes: Any) -> Mailbox:
         """Return a mailbox that is not served yet."""
         account = self.account(**changes)
-        prover = TrustedResults(account.authserv_id) if account.authserv_id else Unproven()
+        prover = TrustedResults(account.authserv_id) if account.authserv_id else Either()
         judge = Judge(self.desk, self.store, self.policy, prover, Rule(account.domain), IdSource(), clock)
         tokens = Tokens(account.oauth, self.folder / "token.json", clock) if account.oauth else None
         return Mailbox(
