@@ -88,7 +88,7 @@ async def test_nothing_is_asked_of_the_dns_for_nothing(
 async def test_a_from_line_that_lies_is_refused(door: Relay, name: str) -> None:
     """Lost otherwise: one of the published tricks sends faxes in somebody's name."""
     forged = with_from(*FROMS[name])
-    with contextlib.suppress(dkim.DKIMException):  # the signer does not take it: an attacker's own would
+    with contextlib.suppress(dkim.DKIMException, IndexError):  # the signer does not take it: an attacker's own would
         forged = signed(forged, **EVIL)
     reply = await door.send(forged, TO, sender=EVE)
     assert reply.startswith(("550 5.7.1 ", "550 5.6.0 ")), reply
