@@ -23,6 +23,8 @@ MAX_LINE: Final = 998
 MAX_NESTING: Final = 20
 #: Bytes of an unfolded field whose value is parsed; the From parser is quadratic.
 MAX_PARSED: Final = 1000
+#: Addresses that a message is read as naming; more are not looked at.
+MAX_ADDRESSED: Final = 500
 #: RFC 5322 section 3.6 and RFC 2045 section 3: these stand at most once. Two of them are two readings of one message.
 SINGLETONS: Final = frozenset(
     {"from", "sender", "reply-to", "subject", "date", "message-id", "in-reply-to", "references"}

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relay.confine import MIB, ChildDied, Limits
 from relay.errors import Refusal
+from relay.intake.bounds import MAX_ADDRESSED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +74,7 @@ class ParsedMessage(BaseModel):
     requested_number: Annotated[str, Field(max_length=1000)] | None
     attachments: Annotated[list[Attachment], Field(max_length=200)]
     skipped: Annotated[list[str], Field(max_length=200)]
-    addressed: Annotated[list[Annotated[str, Field(max_length=320)]], Field(max_length=500)] = Field(
+    addressed: Annotated[list[Annotated[str, Field(max_length=320)]], Field(max_length=MAX_ADDRESSED)] = Field(
         default_factory=list
     )
     bounce: bool = False

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from converters import HEAD, Refused, detect
 from relay.errors import Refusal
-from relay.intake.bounds import MAX_PARSED, Field, check_bounds
+from relay.intake.bounds import MAX_ADDRESSED, MAX_PARSED, Field, check_bounds
 from relay.intake.parts import MAX_PARTS, Contents, Found, contents, text
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 MAX_SUBJECT: Final = 300
 #: Identifiers of the thread that an answer carries, the newest last.
 MAX_REFERENCES: Final = 20
-#: Addresses that a message may be for, and the longest of them (RFC 5321 section 4.5.3.1.3).
-MAX_ADDRESSED: Final = 500
+#: RFC 5321 section 4.5.3.1.3.
 _LONGEST_ADDRESS: Final = 256
 #: Where a message says whom it is for: its sender's word, and that of the servers which brought it.
 _ADDRESSED: Final = frozenset({"to", "cc", "delivered-to", "x-original-to"})
@@ -136,7 +135,7 @@ def _said(fields: Sequence[Field]) -> dict[str, Any]:
 def _addressed(fields: Sequence[Field]) -> list[str]:
     """Return the addresses that a message names as its recipients, each once, in order."""
     values = [_utf8(field.value) for field in fields if field.name in _ADDRESSED]
-    found = (address for _name, address in getaddresses(values) if "@" in address)
+    found = (address for value in values for _name, address in getaddresses([value]) if "@" in address)
     return list(dict.fromkeys(one for one in found if len(one) <= _LONGEST_ADDRESS))[:MAX_ADDRESSED]
 
 

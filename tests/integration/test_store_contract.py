@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from relay.errors import IllegalMove, LostClaim
 from relay.fax import Direction, Inbound, Outbound
-from relay.store import destinations, faxes, queue
+from relay.store import destinations, faxes, mailboxes, queue
 from relay.store.engine import Store, Topic, announce
 from relay.store.tables import channel, document, event, fax, metadata
 from relay.submission import File, Recipient, Submission, submit
@@ -381,3 +381,27 @@ def test_a_machine_of_ours_teaches_nothing_of_its_number(store: Store) -> None:
     store.write_now(destinations.learn, number, lobby, destinations.Lesson(resolution="standard"), NOW)
     assert store.read_now(destinations.recall, number, {"trunks": ["carrier"]}, NOW) == destinations.Lesson()
     assert store.read_now(destinations.recall, number, lobby, NOW) == destinations.Lesson(resolution="standard")
+
+
+def test_a_fetched_message_is_judged_once(store: Store) -> None:
+    """Lost otherwise: two nodes that poll one mailbox fax its mail twice, or a UID given away anew loses mail."""
+    place = mailboxes.Place("box", 4_294_967_295, 1, "21-Nov-2026 10:00:00 +0000")
+    again = mailboxes.Place("box", 4_294_967_295, 1, "22-Nov-2026 10:00:00 +0000")
+
+    def judged(at: mailboxes.Place, fate: mailboxes.Fate, now: float) -> None:
+        store.write_now(mailboxes.record, at, "d" * 64, fate, now)
+
+    judged(place, mailboxes.Fate.WAITING, NOW)
+    judged(place, mailboxes.Fate.WAITING, NOW + 5)
+    assert store.read_now(mailboxes.find, place) == mailboxes.Known(mailboxes.Fate.WAITING, NOW)
+    judged(place, mailboxes.Fate.ACCEPTED, NOW + 9)
+    with pytest.raises(mailboxes.AlreadyJudged):
+        judged(place, mailboxes.Fate.ACCEPTED, NOW + 9)
+    assert store.read_now(mailboxes.has, "box", "d" * 64, mailboxes.Fate.ACCEPTED)
+    assert not store.read_now(mailboxes.has, "other", "d" * 64, mailboxes.Fate.ACCEPTED)
+    assert store.read_now(mailboxes.find, again) is None
+    judged(again, mailboxes.Fate.REJECTED, NOW + 10)
+    assert store.read_now(mailboxes.find, again) == mailboxes.Known(mailboxes.Fate.REJECTED, NOW + 10)
+    store.write_now(mailboxes.touch, again, NOW + 90)
+    assert store.write_now(mailboxes.drop, NOW + 50) == 0
+    assert store.write_now(mailboxes.drop, NOW + 100) == 1

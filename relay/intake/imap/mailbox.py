@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 import structlog
@@ -30,7 +30,7 @@ from relay.store.mailboxes import Fate, Place
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from relay.intake.imap.oauth import Tokens
     from relay.intake.imap.outcome import Judge, Outcome
@@ -44,6 +44,8 @@ FLAG: Final = "flag"
 KEYWORDS: Final = {Fate.ACCEPTED: "$FaxProcessed", Fate.REJECTED: "$FaxRejected"}
 #: Failures in a row that the health page is told of: a server that restarts is no fault.
 _TOLD_AFTER: Final = 2
+#: Seconds that stopping waits for a message that is being judged.
+_GRACE: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +266,10 @@ class Mailbox:
         if size <= most:
             with self._spool() as spool:
                 if await session.read(uid, spool.write, most):
-                    return await self._judge.judge(spool.path, place)
+                    return await _to_its_end(self._judge.judge(spool.path, place))
         with self._spool() as spool:
             await session.read(uid, spool.write, MAX_HEADER, section="HEADER")
-            return await self._judge.refuse(spool.path, place, self._too_large())
+            return await _to_its_end(self._judge.refuse(spool.path, place, self._too_large()))
 
     async def _file(self, session: Session, uid: int, fate: Fate) -> None:
         target = self._account.processed if fate is Fate.ACCEPTED else self._account.rejected
@@ -286,6 +288,17 @@ class Mailbox:
 
     def _too_large(self) -> Refusal:
         return Refusal(552, "5.3.4", f"The message is larger than {self._limits.message_bytes / MIB:.4g} MB.")
+
+
+async def _to_its_end(judging: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Return what a judgement comes to; whoever is cancelled meanwhile waits for it first."""
+    task = asyncio.ensure_future(judging)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_GRACE)
+        task.cancel()
+        raise
 
 
 def _key(account: Account) -> str:

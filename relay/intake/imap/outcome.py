@@ -19,6 +19,7 @@ import structlog
 
 from policies import BadAddress, Proof, normalise_address
 from relay.errors import Refusal
+from relay.intake.bounds import MAX_ADDRESSED
 from relay.intake.desk import Desk, Envelope
 from relay.intake.imap.addressing import Addressed, by_addresses, by_subject
 from relay.outbox import REFUSAL, Post, post
@@ -154,6 +155,8 @@ class Judge:
         check = self._desk.at_recipient
         if self._rule.domain is not None:
             return by_subject(mail.subject, self._rule.domain, check)
+        if len(mail.addressed) >= MAX_ADDRESSED:  # a number among those that were not read would be lost in silence
+            raise Refusal(550, "5.5.3", f"The mail names {MAX_ADDRESSED} addresses or more: name fewer.")
         addressed = by_addresses(self._policy.current, mail.addressed, check)
         if len(addressed.recipients) > self._rule.most_recipients:
             most = self._rule.most_recipients

@@ -222,6 +222,8 @@ class Session:
             answer = await self._watched(_result(idling), "leave idle")
         finally:
             idling.cancel()
+            while not self._wire.idle_queue.empty():  # what the library would hand to its own helpers
+                self._wire.idle_queue.get_nowait()
         if answer.result != "OK":
             raise Declined(f"the server refuses IDLE: {_told(answer)}; set idle to false for this mailbox")
 

@@ -171,3 +171,24 @@ async def test_tls_and_starttls_check_the_server(office: Office, dovecot: Doveco
     await until(lambda: len(office.faxes) == 2)
     await until(lambda: stranger.trouble is not None)
     assert "certificate" in str(stranger.trouble).lower()
+
+
+async def test_more_addresses_than_are_read_are_refused(office: Office, dovecot: Dovecot) -> None:
+    """Lost otherwise: the fax number behind five hundred other addresses is passed over in silence."""
+    many = ",\r\n ".join(f"user{number}@example.org" for number in range(600))
+    dovecot.put(f"Cc: {many}\r\n".encode() + letter(1))
+    office.serve()
+    await until(lambda: dovecot.count("Rejected") == 1)
+    assert office.answers == [("alice@example.com", ["The mail names 500 addresses or more: name fewer."])]
+
+
+async def test_stopping_lets_a_message_end(office: Office, dovecot: Dovecot) -> None:
+    """Lost otherwise: a stop in the middle of a message leaves its files behind, or its judgement half done."""
+    dovecot.put(*(letter(number) for number in range(10)))
+    for moment in (0.05, 0.08, 0.11, 0.14):
+        office.serve()
+        await asyncio.sleep(moment)
+        await office.halt()
+    office.serve()
+    await until(lambda: dovecot.count("Processed") == 10)
+    assert len(office.faxes) == 10

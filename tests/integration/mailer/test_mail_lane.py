@@ -12,7 +12,7 @@ import pytest
 from converters import Broken
 from converters.receipt import ReceiptSheet
 from relay.fax import Outbound
-from relay.outbox import Delivered
+from relay.outbox import REFUSAL, Delivered, Post, post
 from relay.store import faxes
 from relay.store.queue import Claim
 from relay.store.tables import attempt, delivery
@@ -234,6 +234,27 @@ def test_a_refused_recipient_reads_the_policys_sentence(desk: Desk) -> None:
     told = text(mail)
     assert "was not sent.\nFaxes to premium numbers are not allowed.\n" in told
     assert "resend" not in told, "there is no document to send again"
+
+
+def test_a_fetched_mail_that_is_refused_is_answered(desk: Desk) -> None:
+    """Lost otherwise: who mails to a polled mailbox never hears that nothing was faxed, or a subject writes headers."""
+    payload = {
+        "reasons": ["Faxes to this number are not allowed here.", "<b>bold</b>"],
+        "subject": "Offer\r\nBcc: x@example.org",
+        "message_id": "<1@example.com>", "thread": "<0@example.com> <1@example.com>",
+    }  # fmt: skip
+    one = Post("alice@example.com", REFUSAL, "refusal:1", payload)
+    desk.store.write_now(post, desk.ids, "mail", None, None, [one], NOW)
+    mail = the_mail(desk)
+    assert (mail["To"], mail["Subject"]) == ("alice@example.com", "Not faxed: Offer Bcc: x@example.org")
+    assert (mail["Auto-Submitted"], mail["In-Reply-To"]) == ("auto-replied", "<1@example.com>")
+    assert mail["Bcc"] is None
+    assert mail["X-Faxrelay-Loop"]
+    assert "\nFaxes to this number are not allowed here.\n<b>bold</b>\n" in text(mail)
+    html = mail.get_body(("html",))
+    assert html is not None
+    assert "&lt;b&gt;bold" in html.get_content()
+    assert [row.state for row in desk.rows(delivery)] == ["done"]
 
 
 def test_a_simulated_call_says_so_everywhere(desk: Desk) -> None:
