@@ -151,6 +151,12 @@ def test_case(
             "good.example",
         ),
         ("one.co.example", {"co__example": "v=DMARC1;p=none;sp=reject;psd=y"}, Policy.REJECT, "co.example"),
+        (
+            "one.co.example",
+            {"co__example": "v=DMARC1;p=reject;psd=y", "example": "v=DMARC1;p=none"},
+            Policy.REJECT,
+            "co.example",
+        ),
         ("good.example", {"good__example": "v=DMARC1;p=REJECT"}, Policy.REJECT, "good.example"),
         ("good.example", {"good__example": "v=DMARC1;p=perhaps"}, Policy.NONE, "good.example"),
     ],

@@ -37,6 +37,7 @@ from .signing import MESSAGE, rsa_record, signed, zone_with_key
 from .test_arc import LIST, ONE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 CLIENT = ip_address("192.0.2.1")
@@ -200,6 +201,29 @@ def test_a_pass_without_a_key_is_not_believed() -> None:
         assert checked(reading, keys).signatures[0].result is DkimResult.PERMERROR
     found = {"s9._domainkey.good.example": Answer(Status.FOUND, ("x",))}
     assert checked(reading, found) == reading
+
+
+class Liar:
+    """A child that was taken over."""
+
+    async def key_names(self, message: Path | bytes, wanted: Wanted) -> tuple[str, ...]:
+        """More names than any mail has."""
+        del message, wanted
+        return tuple(f"x{number}.good.example" for number in range(1000))
+
+    async def read(self, message: Path | bytes, keys: Mapping[str, Answer], wanted: Wanted) -> Reading:
+        """A pass for a key that was never asked for."""
+        del message, keys, wanted
+        return Reading("alice", "good.example", signatures=(Signature("good.example", "s1", DkimResult.PASS),) * 99)
+
+
+async def test_a_child_that_was_taken_over() -> None:
+    """Lost otherwise: who breaks into the child sends as anybody, and asks the world's name servers at will."""
+    zone = world()
+    verdict = await examine(MESSAGE, None, zone, reader=Liar())
+    assert verdict.dmarc.result is DmarcResult.FAIL
+    assert len(verdict.signatures) == 10
+    assert len(zone.asked) < MAX_KEYS + 10
 
 
 def test_keys_are_bounded_and_malformed_mail_has_none() -> None:
