@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class DmarcResult(Enum):
-    """RFC 9989 section 11.2 (the registry of RFC 8601). NONE: the domain publishes no policy."""
+    """As registered for RFC 8601. NONE: the domain publishes no policy."""
 
     PASS = "pass"  # noqa: S105  a result, not a secret
     FAIL = "fail"

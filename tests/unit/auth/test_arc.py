@@ -140,6 +140,23 @@ def test_a_broken_chain_fails(old: bytes, new: bytes) -> None:
     assert shown(message).result is ChainResult.FAIL
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (b"cv=none", b"cv=pass", "a seal says that the chain is broken"),
+        (b"cv=none", b"cv=fail", "a seal says that the chain is broken"),
+        (b"cv=none;", b"", "a seal says that the chain is broken"),
+        (b"c=relaxed/relaxed", b"l=9; c=relaxed/relaxed", "a set signs what it may not"),
+        (b"h=from", b"h=arc-seal : from", "a set signs what it may not"),
+        (b"i=1;", b"i=2;", "its sets are not counted from one"),
+    ],
+)
+def test_a_chain_that_is_not_even_verified(old: bytes, new: bytes, problem: str) -> None:
+    """Lost otherwise: a chain whose own words say that it is broken is held together by its signatures."""
+    message = ONE.replace(old, new, -1 if old == b"i=1;" else 1)
+    assert read_chain(read_header(message), time.time()).problem == problem
+
+
 def test_a_set_left_out_of_two() -> None:
     """Lost otherwise: the hop that found a forgery is cut out of the chain."""
     start = TWO.index(b"ARC-Seal: i=1")

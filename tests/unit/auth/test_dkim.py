@@ -218,6 +218,9 @@ def test_an_enormous_key_is_refused() -> None:
     zone = zone_with_key(record=f"v=DKIM1; p={rsa_material(1 << 9000, 65537)}")
     (signature,) = shown(signed(), zone)
     assert (signature.result, signature.reason) == (DkimResult.PERMERROR, "its key has 9001 bits")
+    zone = zone_with_key(record=f"v=DKIM1; p={rsa_material(1 << 90000, 65537)}")
+    (signature,) = shown(signed(), zone)
+    assert signature.reason == "its key is longer than any key needs to be"
 
 
 def test_the_library_failing_is_a_permanent_error(monkeypatch: pytest.MonkeyPatch) -> None:
