@@ -162,13 +162,16 @@ class Mailbox:
         try:
             while True:
                 await self._round(session)
-                if self._failures:
-                    self._log.info("mailbox served again", failures=self._failures)
-                self._failures = 0
+                self._well()
                 if not session.news:
                     await self._rest(session)
         finally:
             await session.close()
+
+    def _well(self) -> None:
+        if self._failures:
+            self._log.info("mailbox served again", failures=self._failures)
+        self._failures = 0
 
     async def _connect(self) -> Session:
         account = self._account
@@ -233,6 +236,7 @@ class Mailbox:
         else:
             if fault is None:
                 self._put_off.pop(uid, None)
+                self._well()
                 return
         known = self._put_off.get(uid)
         times = known.times + 1 if known is not None else 1

@@ -60,7 +60,9 @@ class Wire(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # the library
         self.lost.set()
 
     def abort(self) -> None:
-        """End the connection without a word."""
+        """End the connection without a word; the library's own tasks would wait for ever."""
+        for task in self.tasks - {asyncio.current_task(self.loop)}:
+            task.cancel()
         if self.transport is not None:
             self.transport.abort()
         self.lost.set()
