@@ -22,7 +22,7 @@ from relay.confine import MIB, ChildDied, Limits
 from relay.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from relay.auth.reading import Reading, Wanted
@@ -34,8 +34,10 @@ log = structlog.get_logger()
 ENTRY: Final = "relay.intake.proof_worker:serve"
 #: Seconds for one answer of the child. Ten signatures of 4096 bits over 30 MB take a second or two.
 _SECONDS: Final = 30.0
+#: Children at once; none waits for the DNS, so that a slow name server of a stranger's holds none.
+_CHILDREN: Final = 4
 #: Mails whose questions to the DNS are asked at the same time; each may wait for ten seconds.
-_THREADS: Final = 32
+_THREADS: Final = 128
 _NOT_NOW: Final = "Whether this mail is its sender's own cannot be told at the moment. Try again later."
 
 
@@ -51,14 +53,14 @@ class Prover:
         message_bytes: int,
         sealers: frozenset[str] = frozenset(),
     ) -> None:
-        self._confinement = confinement
         self._resolver = resolver
         self._clock = clock
         self._sealers = sealers
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dns")
-        self._limits = Limits(
+        limits = Limits(
             address_space=512 * MIB + 8 * message_bytes, cpu=60, file_size=MIB, open_files=32, wall=3 * _SECONDS
         )
+        self._reader = _Confined(lambda: confinement.spawn(ENTRY, (), limits))
 
     async def proofs(
         self, message: Path, from_address: str, client: verdict.Envelope | None = None, *, hop: str = ""
@@ -70,11 +72,10 @@ class Prover:
         what its sender can do where it proves nothing.
         """
         try:
-            async with self._reader() as reader:
-                found = await verdict.examine(
-                    message, client, self._resolver, reader=reader, trust=verdict.Trust(hop, self._sealers),
-                    from_address=from_address, executor=self._threads, clock=self._clock,
-                )  # fmt: skip
+            found = await verdict.examine(
+                message, client, self._resolver, reader=self._reader, trust=verdict.Trust(hop, self._sealers),
+                from_address=from_address, executor=self._threads, clock=self._clock,
+            )  # fmt: skip
         except (ChildDied, TimeoutError, reading.BadReading) as fault:
             log.warning("a mail ended the check of its signatures", fault=str(fault) or "too slow")
             raise Refusal(550, "5.7.1", "The signatures of this mail cannot be checked.") from fault
@@ -90,20 +91,13 @@ class Prover:
         """End the threads; what is still asked is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    @contextlib.asynccontextmanager
-    async def _reader(self) -> AsyncIterator[_Confined]:
-        child = await self._confinement.spawn(ENTRY, (), self._limits)
-        try:
-            yield _Confined(child)
-        finally:
-            await child.close()
-
 
 class _Confined:
-    """A child of one message as :class:`relay.auth.verdict.Reader`."""
+    """Confined children, one for each question, as :class:`relay.auth.verdict.Reader`."""
 
-    def __init__(self, child: Child) -> None:
-        self._child = child
+    def __init__(self, spawn: Callable[[], Awaitable[Child]]) -> None:
+        self._spawn = spawn
+        self._free = asyncio.Semaphore(_CHILDREN)
 
     async def key_names(self, message: Path | bytes, wanted: Wanted) -> tuple[str, ...]:
         """See :class:`relay.auth.verdict.Reader`."""
@@ -126,9 +120,9 @@ class _Confined:
             answers = os.memfd_create("keys")
             try:
                 await asyncio.to_thread(_fill, answers, keys)
-                async with asyncio.timeout(_SECONDS):
-                    await self._child.send({"do": question, "wanted": asdict(wanted)}, (source, answers))
-                    answer, descriptors = await self._child.receive()
+                async with self._child() as child, asyncio.timeout(_SECONDS):
+                    await child.send({"do": question, "wanted": asdict(wanted)}, (source, answers))
+                    answer, descriptors = await child.receive()
             finally:
                 os.close(answers)
         finally:
@@ -136,6 +130,15 @@ class _Confined:
         for descriptor in descriptors:
             os.close(descriptor)
         return answer
+
+    @contextlib.asynccontextmanager
+    async def _child(self) -> AsyncIterator[Child]:
+        async with self._free:
+            child = await self._spawn()
+            try:
+                yield child
+            finally:
+                await child.close()
 
 
 _LONGEST_NAME: Final = 512

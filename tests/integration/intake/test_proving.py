@@ -84,15 +84,21 @@ async def test_nothing_is_asked_of_the_dns_for_nothing(
     assert zone.asked == []
 
 
-@pytest.mark.parametrize("name", FROMS)
-async def test_a_from_line_that_lies_is_refused(door: Relay, name: str) -> None:
+async def test_from_lines_that_lie_are_refused(door: Relay) -> None:
     """Lost otherwise: one of the published tricks sends faxes in somebody's name."""
-    forged = with_from(*FROMS[name])
-    with contextlib.suppress(dkim.DKIMException, IndexError):  # the signer does not take it: an attacker's own would
-        forged = signed(forged, **EVIL)
-    reply = await door.send(forged, TO, sender=EVE)
-    assert reply.startswith(("550 5.7.1 ", "550 5.6.0 ")), reply
-    assert "no attachment" not in reply, "that is said only to those who proved themselves"
+    taken = {}
+    for name, lines in FROMS.items():
+        forged = with_from(*lines)
+        with contextlib.suppress(
+            dkim.DKIMException, IndexError
+        ):  # the signer does not take it: an attacker's own would
+            forged = signed(forged, **EVIL)
+        reply = await door.send(forged, TO, sender=EVE)
+        # What is missing besides is said only to those who proved themselves.
+        if not reply.startswith(("550 5.7.1 ", "550 5.6.0 ")) or "no attachment" in reply:
+            taken[name] = reply
+    assert taken == {}
+    assert len(FROMS) >= 40
     assert door.submissions == []
 
 
