@@ -89,9 +89,7 @@ async def test_from_lines_that_lie_are_refused(door: Relay) -> None:
     taken = {}
     for name, lines in FROMS.items():
         forged = with_from(*lines)
-        with contextlib.suppress(
-            dkim.DKIMException, IndexError
-        ):  # the signer does not take it: an attacker's own would
+        with contextlib.suppress(dkim.DKIMException, IndexError):  # the signer refuses, an attacker's would not
             forged = signed(forged, **EVIL)
         reply = await door.send(forged, TO, sender=EVE)
         # What is missing besides is said only to those who proved themselves.
