@@ -140,8 +140,8 @@ async def serve(settings: Settings, ready: Callable[[Addresses], None], roles: f
         async with contextlib.AsyncExitStack() as stack:
             service = Service(house, stack, roles, stop)
             addresses = await service.start()
+            ready(addresses)  # said before the file is there, on which those wait who read what was said
             _write_ready(settings.data / "ready.json", addresses)
-            ready(addresses)
             await stop.wait()
             log.info("stopping")
     if service.failed is not None:
