@@ -141,6 +141,7 @@ class _Compiler:
             source=scope.source("number"),
             deliver_to_devices=tuple(entry.deliver_to_devices),
             inbound_calls=entry.inbound_calls,
+            mail_options=frozenset(entry.mail_options),
         )
         if Feature.MAIL_TO_FAX in entry.features:
             self._senders(scope, entry)

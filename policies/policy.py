@@ -50,6 +50,15 @@ class Feature(Enum):
     DEVICE = "device"
 
 
+class MailOption(Enum):
+    """What a mail may ask for its faxes, in a header ``X-Fax-...`` or as ``::key=value`` in its subject."""
+
+    RESOLUTION = "resolution"
+    MODE = "mode"
+    PRIORITY = "priority"
+    RETRIES = "retries"
+
+
 class ReceiptPages(Enum):
     """Which transmitted pages a receipt shows."""
 
@@ -195,6 +204,7 @@ class Number:
     source: Source
     deliver_to_devices: tuple[str, ...] = ()
     inbound_calls: int | None = None
+    mail_options: frozenset[MailOption] = frozenset()
 
     @property
     def receives(self) -> bool:

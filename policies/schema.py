@@ -43,6 +43,7 @@ from policies.policy import (
     LADDER,
     MEGABYTE,
     Feature,
+    MailOption,
     Mode,
     NumberType,
     Paper,
@@ -153,6 +154,11 @@ class NumberEntry(Entry):
     senders: list[SenderEntry] = key("Who may send as this number.", default_factory=list)
     default_for: list[SenderPattern] = key(
         "Senders who may send from several numbers and use this one unless their mail names another in `X-Fax-From`.",
+        default_factory=list,
+    )
+    mail_options: list[MailOption] = key(
+        "What its senders may ask for in a mail: by a header, `X-Fax-Resolution: fine`, or in the subject, "
+        "`::resolution=fine`. Never more retries than the number has.",
         default_factory=list,
     )
     ident: Ident | None = key(

@@ -33,6 +33,7 @@ from policies import (
 )
 from relay.confine import MIB, ChildDied
 from relay.errors import Refusal
+from relay.intake import options
 from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
 from relay.intake.parts import shown
 from relay.policy import submission_settings
@@ -274,6 +275,7 @@ class Desk:
         if decision.sender is None:  # decide() names a number wherever it does not refuse
             raise Refusal(451, "4.3.0", "The mail cannot be taken at the moment. Try again later.")
         number = decision.sender
+        wants, subject = options.asked(mail.options, mail.subject, number)
         named = list(_recipients(self._policy, number.number, envelope.recipients, decision))
         refusals = tuple(
             _refusal(verdict.refusal)
@@ -294,13 +296,13 @@ class Desk:
             sender=facts.from_address,
             proof=self._proof(facts, number.number),
             number=number.number,
-            subject=mail.subject,
+            subject=subject,
             files=files,
             recipients=tuple(once.values()),
             message_id=mail.message_id,
             thread=mail.thread,
             answerable=bool(envelope.return_path) and not mail.automatic,
-            settings=submission_settings(number.settings, number, decision.language),
+            settings=options.applied(wants, submission_settings(number.settings, number, decision.language)),
         )
         return asked, refusals
 

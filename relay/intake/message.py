@@ -57,9 +57,9 @@ class ParsedMessage(BaseModel):
     """What a mail says. ``sender``: the one From address as written; ``thread``: the References of an answer.
 
     ``automatic``: a program sent it (RFC 3834); ``hops``: its Received lines; ``looped``: a fax relay made it.
-    ``requested_number``: the text of X-Fax-From. ``addressed``: the addresses of its To, Cc, Delivered-To and
-    X-Original-To, each once; ``bounce``: its Return-Path is the null one. ``skipped``: the parts that are nothing to
-    fax, in words.
+    ``requested_number``: the text of X-Fax-From; ``options``: what other X-Fax headers ask for, as written.
+    ``addressed``: the addresses of its To, Cc, Delivered-To and X-Original-To, each once; ``bounce``: its Return-Path
+    is the null one. ``skipped``: the parts that are nothing to fax, in words.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -72,6 +72,9 @@ class ParsedMessage(BaseModel):
     hops: int
     looped: bool
     requested_number: Annotated[str, Field(max_length=1000)] | None
+    options: Annotated[dict[str, Annotated[str, Field(max_length=40)]], Field(max_length=10)] = Field(
+        default_factory=dict
+    )
     attachments: Annotated[list[Attachment], Field(max_length=200)]
     skipped: Annotated[list[str], Field(max_length=200)]
     addressed: Annotated[list[Annotated[str, Field(max_length=320)]], Field(max_length=MAX_ADDRESSED)] = Field(

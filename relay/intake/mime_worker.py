@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from relay.channel import Channel
 
 MAX_SUBJECT: Final = 300
+#: What ``X-Fax-...`` headers may ask for (:mod:`relay.intake.options`), and the longest of it.
+OPTIONS: Final = ("resolution", "mode", "priority", "retries")
+MAX_OPTION: Final = 40
 #: Identifiers of the thread that an answer carries, the newest last.
 MAX_REFERENCES: Final = 20
 #: RFC 5321 section 4.5.3.1.3.
@@ -126,6 +129,7 @@ def _said(fields: Sequence[Field]) -> dict[str, Any]:
         "automatic": _automatic(fields),
         "hops": sum(field.name == "received" for field in fields),
         "looped": any(field.name == "x-faxrelay-loop" for field in fields),
+        "options": {name: value[:MAX_OPTION] for name in OPTIONS if (value := _value(fields, f"x-fax-{name}"))},
         "requested_number": _value(fields, "x-fax-from")[:MAX_PARSED] or None,
         "addressed": _addressed(fields),
         "bounce": _value(fields, "return-path").replace(" ", "") == "<>",

@@ -272,3 +272,19 @@ async def test_a_quota_is_counted_in_the_transaction(relay: Relay, letter: Calla
     accepted = next(index for index, reply in enumerate(replies) if reply.startswith("250"))
     again = await relay.send(mails[accepted], TO)
     assert again.startswith("250 2.0.0 Accepted before as ")  # who did not hear our 250 uses nothing up
+
+
+async def test_what_a_mail_asks_for_travels_with_its_fax(relay: Relay, letter: Callable[..., bytes]) -> None:
+    """Lost otherwise: the policy allows an option, the sender asks for it, and the fax goes out as any other."""
+    path = relay.folder / "policies" / "test.yaml"
+    allowed = "    mail_options: [resolution, retries]\n    senders:\n"
+    path.write_text(path.read_text().replace("    senders:\n", allowed, 1))
+    await relay.policy.reload()
+    assert relay.policy.errors is None
+    refused = await relay.send(letter(X_Fax_Priority="9"), TO)
+    assert refused.startswith("550 5.7.1 X-Fax-Priority is not allowed")
+    asked = letter(X_Fax_Resolution="standard", Subject="Offer ::retries=0")
+    assert (await relay.send(asked, TO)).startswith("250 ")
+    (made,) = relay.faxes
+    assert (made.settings["resolution"], made.settings["retries"]["retries"]) == ("standard", 0)
+    assert relay.submissions[0].subject == "Offer"
