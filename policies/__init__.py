@@ -25,6 +25,7 @@ from policies.loader import LANGUAGES, load
 from policies.numbers import BadNumber, parse_number
 from policies.policy import (
     LADDER,
+    Body,
     DestinationRule,
     Destinations,
     Domain,
@@ -55,6 +56,7 @@ __all__ = [
     "T38",
     "BadAddress",
     "BadNumber",
+    "Body",
     "CalledField",
     "CallerField",
     "Codec",

@@ -142,6 +142,7 @@ class _Compiler:
             deliver_to_devices=tuple(entry.deliver_to_devices),
             inbound_calls=entry.inbound_calls,
             mail_options=frozenset(entry.mail_options),
+            body=entry.body,
         )
         if Feature.MAIL_TO_FAX in entry.features:
             self._senders(scope, entry)

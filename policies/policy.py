@@ -59,6 +59,13 @@ class MailOption(Enum):
     RETRIES = "retries"
 
 
+class Body(Enum):
+    """What becomes of the text of a mail."""
+
+    IGNORE = "ignore"
+    PAGE = "page"
+
+
 class ReceiptPages(Enum):
     """Which transmitted pages a receipt shows."""
 
@@ -205,6 +212,7 @@ class Number:
     deliver_to_devices: tuple[str, ...] = ()
     inbound_calls: int | None = None
     mail_options: frozenset[MailOption] = frozenset()
+    body: Body = Body.IGNORE
 
     @property
     def receives(self) -> bool:

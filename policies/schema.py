@@ -42,6 +42,7 @@ from policies.lines_schema import DeviceEntry, TrunkEntry  # noqa: TC001 -- pyda
 from policies.policy import (
     LADDER,
     MEGABYTE,
+    Body,
     Feature,
     MailOption,
     Mode,
@@ -155,6 +156,11 @@ class NumberEntry(Entry):
     default_for: list[SenderPattern] = key(
         "Senders who may send from several numbers and use this one unless their mail names another in `X-Fax-From`.",
         default_factory=list,
+    )
+    body: Body = key(
+        "What becomes of the text of a mail: `ignore`, or `page`: its plain text is faxed before the attachments, and "
+        "a mail without any is faxed too.",
+        default=Body.IGNORE,
     )
     mail_options: list[MailOption] = key(
         "What its senders may ask for in a mail: by a header, `X-Fax-Resolution: fine`, or in the subject, "

@@ -24,6 +24,7 @@ import structlog
 
 from policies import (
     BadAddress,
+    Body,
     Facts,
     Proof,
     check_recipient,
@@ -194,8 +195,9 @@ class Desk:
         _check_loop(mail)
         facts = await self._proven(opened.message, self._facts(mail, envelope), envelope)
         decision = self._decide(facts)
-        self._check_files(mail.attachments)
-        files = await asyncio.to_thread(self._keep, mail.attachments, opened.content)
+        wanted = _wanted(mail, decision)
+        self._check_files(wanted)
+        files = await asyncio.to_thread(self._keep, wanted, opened.content)
         asked, refusals = self._asked(mail, envelope, facts, decision, files)
         if mail.message_id is None:
             asked = replace(asked, once=once)
@@ -336,6 +338,13 @@ class Desk:
         )
         refusals = sum(recipient.refusal is not None for recipient in asked.recipients)
         return Accepted(first, made.faxes, refusals, repeated=made.id is None, refusals=())
+
+
+def _wanted(mail: ParsedMessage, decision: Decision) -> list[Attachment]:
+    """Return what of a mail is faxed: its text first, where the sending number's policy has it so."""
+    if mail.body is not None and decision.sender is not None and decision.sender.body is Body.PAGE:
+        return [mail.body, *mail.attachments]
+    return mail.attachments
 
 
 def _check_loop(mail: ParsedMessage) -> None:

@@ -59,7 +59,7 @@ class ParsedMessage(BaseModel):
     ``automatic``: a program sent it (RFC 3834); ``hops``: its Received lines; ``looped``: a fax relay made it.
     ``requested_number``: the text of X-Fax-From; ``options``: what other X-Fax headers ask for, as written.
     ``addressed``: the addresses of its To, Cc, Delivered-To and X-Original-To, each once; ``bounce``: its Return-Path
-    is the null one. ``skipped``: the parts that are nothing to fax, in words.
+    is the null one. ``skipped``: the parts that are nothing to fax, in words. ``body``: the text, if it has any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -77,6 +77,7 @@ class ParsedMessage(BaseModel):
     )
     attachments: Annotated[list[Attachment], Field(max_length=200)]
     skipped: Annotated[list[str], Field(max_length=200)]
+    body: Attachment | None = None
     addressed: Annotated[list[Annotated[str, Field(max_length=320)]], Field(max_length=MAX_ADDRESSED)] = Field(
         default_factory=list
     )
@@ -191,6 +192,6 @@ def _understood(answer: dict[str, object], content: Path) -> ParsedMessage | Ref
         said = ParsedMessage.model_validate_json(index)
     except ValidationError as fault:
         raise _Nonsense(f"an answer with {fault.error_count()} errors") from None
-    if any(file.offset + file.size > at for file in said.attachments):
+    if any(file.offset + file.size > at for file in [*said.attachments, *([said.body] if said.body else [])]):
         raise _Nonsense("an answer that names bytes which are not there")
     return said

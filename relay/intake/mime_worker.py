@@ -85,11 +85,14 @@ def read_message(data: bytes, sink: BinaryIO, *, head: bool = False) -> dict[str
     said["skipped"] = list(found.skipped)
     said["attachments"] = []
     offset = 0
-    for file in found.files:
+    for file in [*found.files, *([found.body] if found.body else [])]:
         sink.write(file.data)
         size = len(file.data)
         told = {"name": file.name, "media_type": file.media_type, "offset": offset, "size": size}
-        said["attachments"].append(told | {"refusal": _not_faxed(file)})
+        if file is found.body:
+            said["body"] = told | {"refusal": None}
+        else:
+            said["attachments"].append(told | {"refusal": _not_faxed(file)})
         offset += size
     index = json.dumps(said).encode()
     sink.write(index)

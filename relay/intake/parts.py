@@ -24,7 +24,7 @@ from relay.intake.bounds import SINGLETONS
 from relay.intake.tnef import Damaged, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from email.message import Message
 
 MAX_PARTS: Final = 200
@@ -78,10 +78,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The files in their order, and what was passed over, in words."""
+    """The files in their order, what was passed over, in words, and the text of the mail in UTF-8, if it has one."""
 
     files: tuple[Found, ...]
     skipped: tuple[str, ...]
+    body: Found | None = None
 
 
 def contents(message: Message) -> Contents:
@@ -107,7 +108,7 @@ def contents(message: Message) -> Contents:
             files.append(found)
     if empty := next((file for file in files if not file.data), None):
         raise Refusal(550, "5.6.0", f"The attachment {shown(empty.name)} is empty.")
-    return Contents(tuple(files), tuple(skipped))
+    return Contents(tuple(files), tuple(skipped), _body(leaves))
 
 
 def text(raw: str, limit: int) -> str:
@@ -243,6 +244,19 @@ def _passed_over(part: Message, mentioned: frozenset[str]) -> str:
 
 def _is_body(part: Message) -> bool:
     return part.get_content_type() in _BODIES and part.get_content_disposition() != "attachment" and not file_name(part)
+
+
+def _body(leaves: Sequence[Message]) -> Found | None:
+    """Return the first plain text that is a body; a mail of HTML alone has none that can be taken as it is."""
+    found = next((part for part in leaves if _is_body(part) and part.get_content_type() == "text/plain"), None)
+    if found is None:
+        return None
+    data = _decoded(found, "the text of the mail")
+    try:
+        words = data.decode(found.get_content_charset("us-ascii"), "replace")
+    except LookupError:
+        words = data.decode("utf-8", "replace")
+    return Found("text.txt", "text/plain", words.strip().encode()) if words.strip() else None
 
 
 def _mentioned(body: Message) -> frozenset[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import email.policy
 import os
 import sqlite3
+from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
 import pytest
@@ -288,3 +290,22 @@ async def test_what_a_mail_asks_for_travels_with_its_fax(relay: Relay, letter: C
     (made,) = relay.faxes
     assert (made.settings["resolution"], made.settings["retries"]["retries"]) == ("standard", 0)
     assert relay.submissions[0].subject == "Offer"
+
+
+@pytest.mark.parametrize("attached", [True, False])
+async def test_the_text_of_a_mail_is_a_page_where_the_policy_has_it_so(
+    relay: Relay, letter: Callable[..., bytes], attached: bool
+) -> None:
+    """Lost otherwise: whoever writes a fax as a mail is refused, or the covering words are missing."""
+    path = relay.folder / "policies" / "test.yaml"
+    path.write_text(path.read_text().replace("    senders:\n", "    body: page\n    senders:\n", 1))
+    await relay.policy.reload()
+    message = EmailMessage(policy=email.policy.SMTP)
+    message["From"], message["To"], message["Message-ID"] = "alice@example.com", TO, "<text@example.com>"
+    message.set_content("Grüße aus Köln\n", charset="iso-8859-1")
+    message.add_alternative("<p>Grüße aus Köln</p>", subtype="html")
+    assert (await relay.send(letter() if attached else message.as_bytes(), TO)).startswith("250 ")
+    names = [name for name, _ in relay.files]
+    assert names == (["text.txt", "contract.pdf"] if attached else ["text.txt"])
+    if not attached:
+        assert relay.files[0][1].decode() == "Grüße aus Köln"
