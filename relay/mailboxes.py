@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from relay.intake.desk import Desk
     from relay.intake.imap.proof import Prover
     from relay.intake.proving import Prover as Signatures
+    from relay.mail_settings import Mailbox as Account
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
     from relay.store.engine import Store
@@ -60,7 +61,7 @@ def build(
     ]
 
 
-def _prover(account: configuration.Mailbox, signatures: Signatures) -> Prover:
+def _prover(account: Account, signatures: Signatures) -> Prover:
     """Return what proves a mailbox's senders: the word of its server where that is trusted, else their signatures."""
     own = OwnProof(signatures)
     return own if account.authserv_id is None else Either(TrustedResults(account.authserv_id), own)

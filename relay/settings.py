@@ -9,210 +9,24 @@ doc and unit here; ``docs/settings.md`` is made from it.
 from __future__ import annotations
 
 import os
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from policies import BadAddress, Proof, normalise_address
+from policies import BadAddress, normalise_address
 from policies.document import read
-from relay.confine import MIB, Sandbox
+from relay.confine import Sandbox
 from relay.errors import SettingsError
+from relay.mail_settings import Mailbox, Port, Section, Smtp, check_listener
 
 if TYPE_CHECKING:
     from policies.document import Document
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+Kind = TypeVar("Kind", bound=Section)
 
 
-Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-#: Hosts that are this machine.
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-#: The proofs that a listener gives by what it is; `auth` and `client-cert` come with the keys of that name.
-LISTENER_PROOFS = (Proof.NETWORK, Proof.NONE)
-_POSSIBLE = frozenset({*LISTENER_PROOFS, Proof.DMARC})
-
-
-class Tls(Enum):
-    """How a listener speaks TLS."""
-
-    NONE = "none"
-    STARTTLS = "starttls"
-    REQUIRED = "required"
-    IMPLICIT = "implicit"
-
-
-class Protocol(Enum):
-    """What a listener speaks."""
-
-    SMTP = "smtp"
-    LMTP = "lmtp"
-
-
-class Listener(_Section):
-    """One SMTP or LMTP listener."""
-
-    protocol: Protocol = Field(
-        Protocol.SMTP,
-        description="`smtp` (RFC 5321), or `lmtp` (RFC 2033) for a mail server in front: each recipient gets an answer "
-        "of its own, after the message.",
-    )
-    address: str = Field("127.0.0.1", description="Address to listen on.")
-    port: Port = Field(8025, description="Port to listen on; 0 lets the system pick one.")
-    path: Path | None = Field(None, description="Unix socket to listen on, in place of address and port.")
-    socket_mode: str = Field("660", pattern="^[0-7]{3}$", description="Access to the Unix socket, as in chmod(1).")
-    tls: Tls = Field(
-        Tls.NONE,
-        description="`starttls`: offered; `required`: nothing goes before it; `implicit`: from the first octet (port "
-        "465); `none`.",
-    )
-    certificate: Path | None = Field(None, description="PEM file of the certificate chain; read again when renewed.")
-    key: Path | None = Field(None, description="PEM file of its key, where that is not in the same file.")
-    client_ca: Path | None = Field(
-        None,
-        description="PEM file of the authorities whose client certificates give the proof `client-cert`: for the mail "
-        "addresses and the domains that they name.",
-    )
-    auth: bool = Field(
-        default=False,
-        description="Whether users log in here (`faxrelay user`), for the proof `auth`: after TLS, or where clients "
-        "are of this machine.",
-    )
-    proofs: tuple[Proof, ...] = Field(
-        LISTENER_PROOFS,
-        description="Proofs that this listener can give. `dmarc`: the mail's own, by its signatures and the DNS (RFC "
-        "9989). `none` is only for loopback or a listener named as trusted.",
-    )
-    authserv_id: str | None = Field(
-        None,
-        description="The name under which the mail server in front writes Authentication-Results: its `dmarc=pass` "
-        "counts as the proof `dmarc`. Only where every client is that server.",
-    )
-    trusted: bool = Field(
-        default=False,
-        description="Every client here is trusted: allows `none` on an address other than loopback.",
-    )
-
-    @property
-    def local(self) -> bool:
-        """Whether its clients are of this machine."""
-        return self.path is not None or self.address in LOOPBACK
-
-    @property
-    def name(self) -> str:
-        """Where it listens, for people."""
-        return str(self.path) if self.path is not None else f"{self.address}:{self.port}"
-
-
-class Smtp(_Section):
-    """The embedded SMTP server."""
-
-    hostname: str = Field("localhost", description="The name in the greeting and in Received.")
-    listeners: tuple[Listener, ...] = Field((Listener(),), description="Where it listens.")
-    message_bytes: int = Field(30 * MIB, ge=1024, description="Largest message, bytes.")
-    attachment_bytes: int = Field(10 * MIB, ge=1024, description="Largest decoded attachment, bytes.")
-    recipients: int = Field(100, ge=1, le=1000, description="Most recipients of one message.")
-    connections: int = Field(500, ge=1, description="Most connections at once.")
-    connections_per_address: int = Field(50, ge=1, description="Most connections of one client address at once.")
-    idle_seconds: float = Field(
-        300.0, gt=0, description="How long a client may say nothing, seconds (RFC 5321 4.5.3.2)."
-    )
-    trusted_sealers: tuple[str, ...] = Field(
-        (),
-        description="Domains of forwarders whose ARC seals are believed (RFC 8617): what passed DMARC there passes.",
-    )
-    data_seconds: float = Field(900.0, gt=0, description="How long one message may take to arrive, seconds.")
-    disk_reserve_bytes: int = Field(
-        256 * MIB, ge=0, description="Mail is answered 452 while the data directory has less room left, bytes."
-    )
-
-
-Section = TypeVar("Section", bound=_Section)
-
-
-class OAuth(_Section):
-    """Access tokens for XOAUTH2, as Microsoft 365 and Google want them."""
-
-    token_endpoint: str = Field(description="The URL that gives tokens; https, or http on loopback.")
-    client_id: str = Field(description="The application's id.")
-    client_secret: str | None = Field(None, description="Reference to its secret: `env:NAME` or `file:PATH`.")
-    refresh_token: str | None = Field(
-        None, description="Reference to the refresh token; none: the application's own right (client credentials)."
-    )
-    scope: str | None = Field(None, description="The scope to ask for.")
-
-    @field_validator("token_endpoint")
-    @classmethod
-    def _is_safe(cls, value: str) -> str:
-        url = urlsplit(value)
-        if url.scheme == "https" and url.hostname:
-            return value
-        if url.scheme == "http" and url.hostname in LOOPBACK:
-            return value
-        raise ValueError("secrets go to this URL: it has to begin with https://")
-
-
-class Mailbox(_Section):
-    """A mailbox that is polled over IMAP. Its mail becomes faxes as mail by SMTP does."""
-
-    name: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,31}$", description="What the health page and the log call it.")
-    host: str = Field(description="The IMAP server.")
-    port: Port = Field(993, description="Its port.")
-    tls: str = Field(
-        "tls",
-        pattern="^(starttls|tls|none)$",
-        description="`tls` (from the start), `starttls`, or `none`, on loopback only.",
-    )
-    ca: Path | None = Field(None, description="PEM file of the authority that counts; none: the system's.")
-    user: str = Field(description="Login.")
-    password: str | None = Field(None, description="Reference to the password: `env:NAME` or `file:PATH`.")
-    oauth: OAuth | None = Field(None, description="In place of a password.")
-    folder: str = Field("INBOX", description="The folder that is polled.")
-    processed: str = Field(
-        "Processed", description="Where taken messages go; `flag`: they stay, with the keyword `$FaxProcessed`."
-    )
-    rejected: str = Field(
-        "Rejected", description="Where refused messages go; `flag`: they stay, with the keyword `$FaxRejected`."
-    )
-    poll_seconds: float = Field(60.0, ge=1, le=3600, description="Longest pause between two looks, seconds.")
-    idle: bool = Field(default=True, description="Let the server tell of new mail at once (IDLE).")
-    timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer, seconds.")
-    recipient: str = Field(
-        "addresses",
-        pattern="^(addresses|subject)$",
-        description="Where the numbers stand: `addresses` (To, Cc, Delivered-To, X-Original-To) or `subject`.",
-    )
-    domain: str | None = Field(
-        None, description="With `recipient: subject`: the fax domain that the number is dialled for."
-    )
-    authserv_id: str | None = Field(
-        None,
-        description=(
-            "The name in the Authentication-Results that is believed, that of the last mail server before this "
-            "mailbox; `microsoft365` for its nameless ones; none: no sender is proven by it."
-        ),
-    )
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        if (self.password is None) == (self.oauth is None):
-            raise ValueError("give password or oauth, one of them")
-        if self.tls == "none" and self.host not in LOOPBACK:
-            raise ValueError("tls: none would send the password in the clear; it is for loopback only")
-        if self.folder in {self.processed, self.rejected}:
-            raise ValueError("processed and rejected must be other folders than the one that is polled")
-        if (self.recipient == "subject") != (self.domain is not None):
-            raise ValueError("domain belongs to recipient: subject; give both, or neither")
-        return self
-
-
-class Smarthost(_Section):
+class Smarthost(Section):
     """The mail server that takes our mail."""
 
     host: str = Field(description="Its name or address.")
@@ -225,7 +39,7 @@ class Smarthost(_Section):
     timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer, seconds.")
 
 
-class OutgoingMail(_Section):
+class OutgoingMail(Section):
     """Receipts and received faxes on their way out."""
 
     sender: str = Field("fax@fax.example.com", description="The From address of the relay's mail.")
@@ -243,7 +57,7 @@ class OutgoingMail(_Section):
     maildir: Path | None = Field(None, description="A Maildir; default `DATA/mail` where there is no smarthost.")
 
 
-class Web(_Section):
+class Web(Section):
     """The HTTP listener: health, metrics, links."""
 
     address: str = Field("127.0.0.1", description="Address to listen on.")
@@ -254,7 +68,7 @@ class Web(_Section):
     link_days: float = Field(7.0, gt=0, description="How long a link in a mail works, days.")
 
 
-class Simulated(_Section):
+class Simulated(Section):
     """The telephone network in memory. It never reaches a real telephone."""
 
     enabled: bool = Field(default=True, description="Whether there is one, where `lines.sip` is not set.")
@@ -266,7 +80,7 @@ class Simulated(_Section):
     )
 
 
-class Sip(_Section):
+class Sip(Section):
     """Real telephone lines by SIP. The trunks and devices stand in the policy files."""
 
     address: str = Field("0.0.0.0", description="Address to listen on for SIP and media.")  # noqa: S104  trunks call in
@@ -294,7 +108,7 @@ class Sip(_Section):
         return self
 
 
-class Lines(_Section):
+class Lines(Section):
     """Ways to the telephone network."""
 
     simulated: Simulated = Field(default_factory=Simulated, description="The simulated telephone network.")
@@ -302,7 +116,7 @@ class Lines(_Section):
     trace_days: float = Field(30.0, gt=0, description="How long the traces of calls are kept, days.")
 
 
-class Log(_Section):
+class Log(Section):
     """The structured log on standard error."""
 
     format: str = Field("console", pattern="^(console|json)$", description="`console` for people, `json` for programs.")
@@ -312,7 +126,7 @@ class Log(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(Section):
     """All of ``faxrelay.yaml``."""
 
     data: Path = Field(Path("faxrelay-data"), description="The data directory.")
@@ -367,17 +181,17 @@ def load(file: Path | None = None, environment: dict[str, str] | None = None) ->
     return _check(_at(home, settings))
 
 
-def _at(home: Path, section: Section) -> Section:
+def _at(home: Path, section: Kind) -> Kind:
     """Return a section with every relative path counted from ``home``."""
     changes: dict[str, Any] = {}
     for name in type(section).model_fields:
         value = getattr(section, name)
         if isinstance(value, Path):
             changes[name] = home / value
-        elif isinstance(value, _Section):
+        elif isinstance(value, Section):
             changes[name] = _at(home, value)
         elif isinstance(value, tuple):
-            changes[name] = tuple(_at(home, one) if isinstance(one, _Section) else one for one in value)
+            changes[name] = tuple(_at(home, one) if isinstance(one, Section) else one for one in value)
     return section.model_copy(update=changes)
 
 
@@ -396,31 +210,11 @@ def secret(reference: str) -> str:
 
 def _check(settings: Settings) -> Settings:
     for listener in settings.smtp.listeners:
-        _check_tls(listener)
-        if unknown := [proof.value for proof in listener.proofs if proof not in _POSSIBLE]:
-            raise SettingsError(
-                f"smtp.listeners: {', '.join(unknown)} cannot be proven by a listener; use network, dmarc or none"
-            )
-        loopback = listener.local and listener.path is None and listener.protocol is Protocol.SMTP
-        if Proof.NONE in listener.proofs and not (loopback or listener.trusted):
-            raise SettingsError(
-                f"smtp.listeners: {listener.name} takes senders without proof from other machines; "
-                "remove `none` from its proofs, or say `trusted: true`"
-            )
+        check_listener(listener)
     names = [mailbox.name for mailbox in settings.mailboxes]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SettingsError(f"mailboxes: the name {min(twice)} stands twice; give each mailbox its own")
     return settings
-
-
-def _check_tls(listener: Listener) -> None:
-    where = f"smtp.listeners: {listener.name}"
-    if listener.tls is not Tls.NONE and listener.certificate is None:
-        raise SettingsError(f"{where} speaks TLS without a certificate; set `certificate` (and `key`) to PEM files")
-    if listener.tls is Tls.NONE and (listener.certificate or listener.client_ca):
-        raise SettingsError(f"{where} has a certificate and speaks no TLS; set `tls` to starttls, required or implicit")
-    if listener.auth and listener.tls is Tls.NONE and not listener.local:
-        raise SettingsError(f"{where} would take passwords in the clear; set `tls`, or remove `auth`")
 
 
 def _read(file: Path | None) -> Document:

@@ -29,7 +29,7 @@ from relay.intake.desk import Accepted, Desk, Envelope
 from relay.intake.logins import MECHANISMS, BadResponse, decoded, plain
 from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, Spool
 from relay.intake.tls import Certificate
-from relay.settings import Protocol, Tls
+from relay.mail_settings import Protocol, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from relay.intake.logins import Logins
     from relay.intake.proving import Prover
-    from relay.settings import Listener, Smtp
+    from relay.mail_settings import Listener, Smtp
     from relay.store.blobs import LocalBlobs
 
 log = structlog.get_logger()

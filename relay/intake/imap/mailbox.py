@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from relay.intake.imap.oauth import Tokens
     from relay.intake.imap.outcome import Judge, Outcome
-    from relay.settings import Mailbox as Account
+    from relay.mail_settings import Mailbox as Account
     from relay.store.blobs import LocalBlobs
 
 log = structlog.get_logger()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from relay.settings import OAuth
+    from relay.mail_settings import OAuth
 
 #: Seconds for one question, seconds by which a token is renewed before its end, and bytes of an answer.
 _PATIENCE: Final = 30.0

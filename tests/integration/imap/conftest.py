@@ -25,8 +25,8 @@ from relay.intake.imap.oauth import Tokens
 from relay.intake.imap.outcome import Judge, Rule
 from relay.intake.imap.proof import Either, TrustedResults
 from relay.intake.message import MailReader
+from relay.mail_settings import Mailbox as Account
 from relay.policy import PolicyHolder
-from relay.settings import Mailbox as Account
 from relay.store import schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store

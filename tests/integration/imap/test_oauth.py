@@ -13,7 +13,7 @@ import pytest
 
 from relay.intake.imap.oauth import Tokens
 from relay.intake.imap.session import Lost, WrongCredentials
-from relay.settings import OAuth
+from relay.mail_settings import OAuth
 
 from .conftest import Office, letter, running_dovecot, until
 

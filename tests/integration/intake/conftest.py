@@ -20,8 +20,8 @@ from relay.intake.logins import Logins
 from relay.intake.message import MailReader
 from relay.intake.proving import Prover
 from relay.intake.smtp import SmtpServer
+from relay.mail_settings import Smtp
 from relay.policy import PolicyHolder
-from relay.settings import Smtp
 from relay.store import schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from relay.errors import SettingsError
 from relay.intake.tls import Certificate
-from relay.settings import Smtp
+from relay.mail_settings import Smtp
 from relay.store.tables import user
 from relay.users import UserOperations
 
