@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from transport.sip.uri import BadAddress, parse_address
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable, Sequence
@@ -107,3 +109,12 @@ def contact_of(user: str, flow: Flow) -> str:
     host = f"[{host}]" if ":" in host else host
     transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
     return f'<sip:{user}@{host}:{port}{transport}>;+sip.fax="t38"'
+
+
+def host_port(text: str) -> tuple[str, int | None]:
+    """Return host and port of a proxy as a policy writes it; raises :class:`Unreachable`."""
+    try:
+        uri = parse_address(f"<sip:{text.removeprefix('sip:')}>").uri
+    except BadAddress as fault:
+        raise Unreachable(f"the trunk's proxy {text!r} is no host: {fault}") from fault
+    return uri.host, uri.port

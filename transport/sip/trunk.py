@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from transport.accounts import CalledField, CallerField, SipTransport
 from transport.sip import numbers
-from transport.sip.calling import Attempt, Plan, Traffic, Unreachable, contact_of
+from transport.sip.calling import Attempt, Plan, Traffic, Unreachable, contact_of, host_port
 from transport.sip.connections import Target
 from transport.sip.digest import Answerer, Credentials
 from transport.sip.keepalive import Keepalive
@@ -89,7 +89,7 @@ class Trunk:
         account = self.account
         host, port = account.host, account.port
         if account.proxy:
-            host, port = _host_port(account.proxy)
+            host, port = host_port(account.proxy)
         try:
             found = await self._resolver.targets(host, port, account.transport.value)
             own = found if not account.proxy else await self._own_addresses()
@@ -396,11 +396,3 @@ def _user(text: str) -> str:
 
 def _printable(text: str) -> str:
     return "".join(one for one in text if " " <= one <= "~")[:80]
-
-
-def _host_port(text: str) -> tuple[str, int | None]:
-    try:
-        uri = parse_address(f"<sip:{text.removeprefix('sip:')}>").uri
-    except BadAddress as fault:
-        raise Unreachable(f"the trunk's proxy {text!r} is no host: {fault}") from fault
-    return uri.host, uri.port
