@@ -46,6 +46,7 @@ from policies.policy import (
     Source,
 )
 from policies.refusals import Refusal, RefusalKind
+from policies.retention import Retention
 from policies.schema_export import json_schema
 from policies.secrets import SecretError, SecretKind, SecretReference
 
@@ -84,6 +85,7 @@ __all__ = [
     "Refusal",
     "RefusalKind",
     "Resolution",
+    "Retention",
     "RetrySettings",
     "Route",
     "SecretError",

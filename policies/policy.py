@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from policies import routing
 from policies.lines import T38
+from policies.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ MEGABYTE = 1024 * 1024
 
 #: The rungs of the ladder in their usual order, from the fastest way to call to the surest.
 LADDER: Final = ("t38", "t38-9600", "g711", "g711-9600-no-ecm")
+_KEPT: Final = Retention()
 
 
 class Proof(Enum):
@@ -197,6 +199,7 @@ class Number:
     source: Source
     deliver_to_devices: tuple[str, ...] = ()
     inbound_calls: int | None = None
+    retention: Retention = _KEPT
 
     @property
     def receives(self) -> bool:
@@ -266,6 +269,12 @@ class Policy:
     retries: RetrySettings = field(default_factory=RetrySettings)
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
+    retention: Retention = _KEPT
+
+    def retention_of(self, number: str) -> Retention:
+        """Return how long what the faxes of ``number`` leave behind is kept; it need not be of this policy."""
+        entry = self.numbers.get(number)
+        return self.retention if entry is None else entry.retention
 
     def route(self, number: str, destination: str) -> Route:
         """Return by which trunks a fax from ``number`` (one of ours) to ``destination`` goes, both E.164, and why.

@@ -51,6 +51,7 @@ from policies.policy import (
     ReceiptPages,
     Resolution,
 )
+from policies.retention_schema import RetentionEntry  # noqa: TC001 -- pydantic reads the keys' types
 
 #: The causes of the transport's closed list that a further call may mend.
 RetryCause: TypeAlias = Literal[
@@ -171,6 +172,9 @@ class NumberEntry(Entry):
     priority: Count = key("Faxes with a higher priority are dialled first.", default=5, ge=0, le=9)
     retries: RetriesEntry | None = key("In place of the section `retries`, for the keys given here.", default=None)
     hours: HoursEntry | None = key("When faxes are dialled. Without it, at any time.", default=None)
+    retention: RetentionEntry | None = key(
+        "In place of the section `retention`, for the keys given here.", default=None
+    )
     share_of_line: Count = key(
         "Weight of this number when several wait for a free channel: 2 gets two calls where 1 gets one.",
         default=1,
@@ -261,5 +265,8 @@ class PolicyFile(Entry):
     numbers: list[NumberEntry] = key("The relay's own numbers.", default_factory=list)
     destinations: DestinationsEntry | None = key("Where faxes may go; in one file of the folder.", default=None)
     retries: RetriesEntry | None = key("When calls are made again; in one file of the folder.", default=None)
+    retention: RetentionEntry | None = key(
+        "How long what a fax leaves behind is kept; in one file of the folder.", default=None
+    )
     trunks: list[TrunkEntry] = key("SIP accounts that calls go out and come in by.", default_factory=list)
     devices: list[DeviceEntry] = key("Fax machines and adapters that register with the relay.", default_factory=list)
