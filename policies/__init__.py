@@ -45,6 +45,7 @@ from policies.policy import (
     Settings,
     Source,
 )
+from policies.quotas import Quota
 from policies.refusals import Refusal, RefusalKind
 from policies.retention import Retention
 from policies.schema_export import json_schema
@@ -79,6 +80,7 @@ __all__ = [
     "PolicyError",
     "PolicyErrors",
     "Proof",
+    "Quota",
     "Reach",
     "Reason",
     "ReceiptPages",

@@ -129,7 +129,7 @@ class _Compiler:
             default_region=entry.default_region,
             language=entry.language,
             limits=Limits(
-                limits.faxes_per_hour, limits.faxes_per_day, limits.pages, limits.attachment_bytes, limits.recipients
+                limits.quota(), limits.per_sender.quota(), limits.pages, limits.attachment_bytes, limits.recipients
             ),
             settings=Settings(
                 ident=entry.ident or entry.number,

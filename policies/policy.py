@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from policies import routing
 from policies.lines import T38
+from policies.quotas import Quota
 from policies.retention import Retention
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ MEGABYTE = 1024 * 1024
 #: The rungs of the ladder in their usual order, from the fastest way to call to the surest.
 LADDER: Final = ("t38", "t38-9600", "g711", "g711-9600-no-ecm")
 _KEPT: Final = Retention()
+_NO_QUOTA: Final = Quota()
 
 
 class Proof(Enum):
@@ -133,10 +135,10 @@ class SenderRule:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one number may send; None is no limit."""
+    """What one number may send, and as this number each of its senders; None is no limit."""
 
-    faxes_per_hour: int | None = None
-    faxes_per_day: int | None = None
+    quota: Quota = _NO_QUOTA
+    per_sender: Quota = _NO_QUOTA
     pages: int | None = None
     attachment_bytes: int = 10 * MEGABYTE
     recipients: int = 100
