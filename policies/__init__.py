@@ -47,7 +47,9 @@ from policies.policy import (
     Settings,
     Source,
 )
+from policies.quotas import Quota
 from policies.refusals import Refusal, RefusalKind
+from policies.retention import Retention
 from policies.schema_export import json_schema
 from policies.secrets import SecretError, SecretKind, SecretReference
 
@@ -82,12 +84,14 @@ __all__ = [
     "PolicyError",
     "PolicyErrors",
     "Proof",
+    "Quota",
     "Reach",
     "Reason",
     "ReceiptPages",
     "Refusal",
     "RefusalKind",
     "Resolution",
+    "Retention",
     "RetrySettings",
     "Route",
     "SecretError",

@@ -327,12 +327,14 @@ class Desk:
         if beside is not None:
             beside(connection)
         now = self._clock()
+        usage.serialise(connection, asked.number)
         used = usage.of_number(connection, asked.number, now)
+        by_sender = usage.of_sender(connection, asked.number, asked.sender, now)
         made = submit(connection, self._ids, asked, now)
         if (
             made.id is not None
         ):  # a repeat uses up nothing: whoever did not hear our 250 is not refused for asking again
-            self._decide(replace(facts, usage={asked.number: used}))
+            self._decide(replace(facts, usage={asked.number: used}, sender_usage={asked.number: by_sender}))
         first = (
             made.id or connection.execute(sa.select(fax.c.submission_id).where(fax.c.id == made.faxes[0])).scalar_one()
         )

@@ -7,6 +7,7 @@ All functions run inside a caller's transaction.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from relay.errors import IllegalMove, LostClaim, NotFound
 from relay.fax import Direction, Inbound, Outbound
 from relay.store import lanes
 from relay.store.engine import Topic, announce
-from relay.store.tables import event, fax
+from relay.store.tables import audit, event, fax
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +41,18 @@ def get(connection: sa.Connection, fax_id: int, *, lock: bool = False) -> sa.Row
     query = sa.select(fax).where(fax.c.id == fax_id)
     row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
+        left = connection.execute(sa.select(audit).where(audit.c.fax_id == fax_id)).first()
+        if left is not None:
+            raise NotFound(_told_of_erased(left))
         raise NotFound(f"there is no fax {fax_id}; `faxrelay fax list` shows those there are")
     return row
+
+
+def _told_of_erased(left: sa.Row[Any]) -> str:
+    ended, erased = (
+        datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d") for at in (left.ended_at, left.rows_erased_at)
+    )
+    return f"fax {left.fax_id} was erased on {erased} by {left.erased_by}; it ended as {left.outcome} on {ended}"
 
 
 def create(connection: sa.Connection, ids: IdSource, values: Mapping[str, Any], *, reason: str) -> int:
