@@ -159,6 +159,11 @@ class Limits:
     attachment_bytes: int = 10 * MEGABYTE
     recipients: int = 100
 
+    @property
+    def counted(self) -> bool:
+        """Whether what was sent before matters."""
+        return self.quota != _NO_QUOTA or self.per_sender != _NO_QUOTA
+
 
 @dataclass(frozen=True, slots=True)
 class RetrySettings:

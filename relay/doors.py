@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from relay import mailboxes
 from relay.auth.resolver import DnsResolver
+from relay.intake.committer import Committer
 from relay.intake.desk import Desk
 from relay.intake.logins import Logins
 from relay.intake.message import MailReader
@@ -90,12 +91,5 @@ class Doors:
         settings = self.settings.smtp
         reader = MailReader(self.confinement("relay.intake.mime_worker"), message_bytes=settings.message_bytes)
         self.stack.push_async_callback(reader.close)
-        return Desk(
-            self.store,
-            self.blobs,
-            reader,
-            self.policy,
-            self.ids,
-            self.clock,
-            attachment_bytes=settings.attachment_bytes,
-        )
+        committer = Committer(self.store, self.policy, self.ids, self.clock)
+        return Desk(committer, self.blobs, reader, self.policy, attachment_bytes=settings.attachment_bytes)

@@ -19,7 +19,6 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-import sqlalchemy as sa
 import structlog
 
 from policies import (
@@ -38,23 +37,22 @@ from relay.intake import options
 from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
 from relay.intake.parts import shown
 from relay.policy import submission_settings
-from relay.store import usage
-from relay.store.tables import fax
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
+    import sqlalchemy as sa
+
     import policies
     from policies import Decision, Policy
-    from relay.ids import IdSource
+    from relay.intake.committer import Committer
     from relay.intake.identity import Identity
     from relay.intake.message import Attachment, MailReader, ParsedMessage
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
-    from relay.store.engine import Store
 
 log = structlog.get_logger()
 
@@ -115,21 +113,17 @@ class Desk:
 
     def __init__(
         self,
-        store: Store,
+        committer: Committer,
         blobs: LocalBlobs,
         reader: MailReader,
         policy: PolicyHolder,
-        ids: IdSource,
-        clock: Callable[[], float],
         *,
         attachment_bytes: int,
     ) -> None:
-        self._store = store
+        self._committer = committer
         self._blobs = blobs
         self._reader = reader
         self._policy = policy
-        self._ids = ids
-        self._clock = clock
         self._attachment_bytes = attachment_bytes
 
     def at_recipient(self, text: str, others: Sequence[FaxAddress] = ()) -> FaxAddress:
@@ -201,8 +195,9 @@ class Desk:
         asked, refusals = self._asked(mail, envelope, facts, decision, files)
         if mail.message_id is None:
             asked = replace(asked, once=once)
-        made = await self._store.write(self._commit, asked, facts, beside)
-        accepted = replace(made, refusals=refusals)
+        made = await self._committer.commit(asked, beside)
+        refused = sum(recipient.refusal is not None for recipient in asked.recipients)
+        accepted = Accepted(made.first, made.faxes, refused, repeated=made.id is None, refusals=refusals)
         log.info(
             "mail repeated" if accepted.repeated else "mail accepted",
             submission=accepted.submission,
@@ -310,36 +305,14 @@ class Desk:
 
     def _proof(self, facts: Facts, number: str) -> str:
         """Return the strongest proof that suffices by itself for sending as ``number``."""
+        if len(facts.proofs) == 1:
+            return str(next(iter(facts.proofs)).value)
         for proof in _BY_STRENGTH:
             if proof in facts.proofs:
                 alone = decide(self._policy.current, replace(facts, proofs=frozenset({proof})))
                 if alone.sender is not None and alone.sender.number == number:
                     return str(proof.value)
         return next(str(proof.value) for proof in _BY_STRENGTH if proof in facts.proofs)
-
-    def _commit(
-        self,
-        connection: sa.Connection,
-        asked: Submission,
-        facts: Facts,
-        beside: Callable[[sa.Connection], None] | None,
-    ) -> Accepted:
-        if beside is not None:
-            beside(connection)
-        now = self._clock()
-        usage.serialise(connection, asked.number)
-        used = usage.of_number(connection, asked.number, now)
-        by_sender = usage.of_sender(connection, asked.number, asked.sender, now)
-        made = submit(connection, self._ids, asked, now)
-        if (
-            made.id is not None
-        ):  # a repeat uses up nothing: whoever did not hear our 250 is not refused for asking again
-            self._decide(replace(facts, usage={asked.number: used}, sender_usage={asked.number: by_sender}))
-        first = (
-            made.id or connection.execute(sa.select(fax.c.submission_id).where(fax.c.id == made.faxes[0])).scalar_one()
-        )
-        refusals = sum(recipient.refusal is not None for recipient in asked.recipients)
-        return Accepted(first, made.faxes, refusals, repeated=made.id is None, refusals=())
 
 
 def _wanted(mail: ParsedMessage, decision: Decision) -> list[Attachment]:

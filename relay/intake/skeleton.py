@@ -54,7 +54,8 @@ class _Part(Message):
 
 def _split(data: bytes) -> tuple[bytes, list[bytes]]:
     """Return the message with tokens in it, and what they stand for."""
-    bones, bulk = [], []
+    bones: list[bytes] = []
+    bulk: list[bytes] = []
     start = 0
     while start < len(data):
         end = data.find(_DASHES, start)

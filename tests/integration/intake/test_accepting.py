@@ -194,7 +194,7 @@ async def test_a_fault_of_ours_is_451_and_keeps_nothing(
         raise fault
 
     with monkeypatch.context() as patched:
-        patched.setattr("relay.intake.desk.submit", broken)
+        patched.setattr("relay.intake.committer.Ledger", broken)
         reply = await relay.send(letter(), TO)
     assert reply == "451 4.3.0 Something went wrong here; nothing was kept. Try again later."
     assert relay.submissions == []

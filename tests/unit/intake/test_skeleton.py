@@ -13,14 +13,16 @@ from relay.intake import skeleton
 LONG = b"".join(b"%064d\r\n" % number for number in range(40))
 
 LINES = st.sampled_from(
-    [b"--a", b"--a--", b"--b", b"--b--", b"--", b"-- ", b"", b"", b"text", b"\tfolded", b"From here", b".", LONG[:-2]]
-    + [b'Content-Type: multipart/mixed; boundary="a"', b"Content-Type: multipart/mixed; boundary=b"]
-    + [b"Content-Type: text/plain", b"Content-Transfer-Encoding: base64", b"--x: y", b"\xc3\xa9\xff", b"Subject: x"]
-    + [b"Content-Transfer-Encoding: quoted-printable", b"a=20=", b"no header line"]
+    [
+        *(b"--a", b"--a--", b"--b", b"--b--", b"--", b"-- ", b"", b"", b"text", b"\tfolded", b"From here", b"."),
+        *(b'Content-Type: multipart/mixed; boundary="a"', b"Content-Type: multipart/mixed; boundary=b"),
+        *(b"Content-Type: text/plain", b"Content-Transfer-Encoding: base64", b"--x: y", b"\xc3\xa9\xff"),
+        *(b"Content-Transfer-Encoding: quoted-printable", b"a=20=", b"no header line", b"Subject: x", LONG[:-2]),
+    ]
 )
 
 
-def described(message: Message) -> list[object]:
+def described(message: Message) -> list[tuple[object, ...]]:
     """Return all of a message that is read later."""
     return [
         (one.items(), one.is_multipart(), [type(defect) for defect in one.defects], one.get_payload(decode=True))
