@@ -33,7 +33,7 @@ from policies import (
 )
 from relay.confine import MIB, ChildDied
 from relay.errors import Refusal
-from relay.intake import options
+from relay.intake import options, spool
 from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
 from relay.intake.parts import shown
 from relay.policy import submission_settings
@@ -164,7 +164,7 @@ class Desk:
 
         ``head``: the file holds a header without its message, which can be read but not taken.
         """
-        with self._blobs.scratch() as content:
+        with spool.beside(message, self._blobs) as content:
             try:
                 mail = await self._reader.read(message, content, head=head)
             except ChildDied as fault:
@@ -352,7 +352,7 @@ def _refusal(refusal: policies.Refusal) -> Refusal:
 
 def _copy(source: int, target: int, offset: int, size: int) -> None:
     while size:
-        copied = os.copy_file_range(source, target, size, offset_src=offset)
+        copied = os.sendfile(target, source, offset, size)
         if copied == 0:
             raise OSError("the content of a mail ended early: its reader named bytes that are not there")
         offset, size = offset + copied, size - copied

@@ -27,7 +27,8 @@ from relay.auth import verdict as examined
 from relay.errors import Refusal, SettingsError
 from relay.intake.desk import Accepted, Desk, Envelope
 from relay.intake.logins import MECHANISMS, BadResponse, decoded, plain
-from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, Spool
+from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, library_names
+from relay.intake.spool import Spool
 from relay.intake.tls import Certificate
 from relay.mail_settings import Protocol, Tls
 
@@ -226,6 +227,10 @@ class _Hooks:
         self._desk = desk
         self._settings = settings
         self._blobs = blobs
+
+    def __dir__(self) -> list[str]:
+        """Return what the library looks for: it asks for every connection."""
+        return library_names(_Hooks)
 
     async def handle_HELO(self, server: MailSession, session: Session, _envelope: MailEnvelope, name: str) -> bytes:  # noqa: N802  the library's name
         """Greet."""
