@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 
     import policies
     from policies import Decision, Policy
-    from relay.intake.committer import Committer
     from relay.intake.identity import Identity
     from relay.intake.message import Attachment, MailReader, ParsedMessage
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
+    from relay.submission import Submitted
 
 log = structlog.get_logger()
 
@@ -99,6 +99,13 @@ class Accepted:
     refusals: tuple[Refusal | None, ...]
 
 
+class Commits(Protocol):
+    """What makes a submission safe: :class:`relay.intake.committer.Committer`, or its messenger."""
+
+    async def commit(self, asked: Submission, beside: Callable[[sa.Connection], None] | None = None) -> Submitted:
+        """Return once it is on the disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A message that was read: where it lies, what it says, and the file that its attachments lie in."""
@@ -113,7 +120,7 @@ class Desk:
 
     def __init__(
         self,
-        committer: Committer,
+        committer: Commits,
         blobs: LocalBlobs,
         reader: MailReader,
         policy: PolicyHolder,
