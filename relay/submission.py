@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from relay.errors import IllegalMove
 from relay.fax import Direction, Outbound
+from relay.notification import ORIGINAL
 from relay.store import destinations, faxes, routes
 from relay.store.engine import Topic, announce
 from relay.store.tables import attachment, document, fax, submission, submission_key
@@ -170,6 +171,7 @@ def _insert_fax(
     now: float,
 ) -> int:
     settings = {**asked.settings, **recipient.settings}
+    settings.pop(ORIGINAL, None)  # once with the submission is enough
     if destinations.recall(connection, recipient.number, settings, now).resolution is not None:
         settings["resolution"] = COARSEST
     fax_id = faxes.create(
