@@ -10,6 +10,7 @@ from policies.destinations import check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
 from policies.evaluator import decide, resolve_domain
 from policies.explain import as_json, explain
+from policies.hours import Hours, Window, next_opening
 from policies.lines import (
     T38,
     CalledField,
@@ -67,6 +68,7 @@ __all__ = [
     "Domain",
     "Facts",
     "Feature",
+    "Hours",
     "Limits",
     "MailOption",
     "Mode",
@@ -98,6 +100,7 @@ __all__ = [
     "Trunk",
     "Usage",
     "Verdict",
+    "Window",
     "as_json",
     "check_destination",
     "check_recipient",
@@ -105,6 +108,7 @@ __all__ = [
     "explain",
     "json_schema",
     "load",
+    "next_opening",
     "normalise_address",
     "normalise_domain",
     "parse_number",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from policies.addresses import Pattern, Reach
 from policies.features import features_of
+from policies.hours_schema import hours_of
 from policies.lines_compiler import LinesCompiler
 from policies.numbers import BadNumber, parse_number
 from policies.policy import (
@@ -137,6 +138,7 @@ class _Compiler:
                 priority=entry.priority,
                 share_of_line=entry.share_of_line,
                 retries=self._retries(scope, entry),
+                hours=hours_of(scope.at("hours"), entry.hours) if entry.hours is not None else None,
             ),
             source=scope.source("number"),
             deliver_to_devices=tuple(entry.deliver_to_devices),

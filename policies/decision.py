@@ -36,7 +36,7 @@ class Facts:
     was established for the From address; ``Proof.NETWORK`` when ``client_ip`` is known to be the client's own, and
     ``Proof.NONE`` on loopback and trusted listeners. ``requested_number``: the text of ``X-Fax-From``. ``usage`` is
     keyed by the relay's own numbers (E.164). ``pages`` of the fax, None before conversion. ``attachment_bytes``: the
-    decoded size of each attachment.
+    decoded size of each attachment. ``now``: seconds since 1970, None where nobody asks when a fax would be dialled.
     """
 
     from_address: str
@@ -48,6 +48,7 @@ class Facts:
     usage: Mapping[str, Usage] = field(default_factory=dict)
     pages: int | None = None
     attachment_bytes: tuple[int, ...] = ()
+    now: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class Decision:
     ``sender`` is the relay's number that the faxes are sent as. ``refusal`` is that of the whole mail; where it is
     None, each recipient has its verdict and at least one is accepted (or none was asked about). ``missing_proofs``:
     each of these, if it were given, would have let a rule count that names the sender; empty where no rule does.
+    ``not_before``: when the hours of sending let the first call be made; None: at once, or the facts have no ``now``.
     """
 
     sender: Number | None
@@ -112,6 +114,7 @@ class Decision:
     language: str
     missing_proofs: frozenset[Proof]
     reasons: tuple[Reason, ...]
+    not_before: float | None = None
 
     @property
     def accepted(self) -> bool:

@@ -1,8 +1,8 @@
 """The decision on a mail: decision = f(policy, facts). Pure: no clock, no I/O; the same input gives the same answer.
 
-Order: the sender, the mail's own limits, each recipient, the number's quota. The first refusal of the whole stands;
-recipients are judged all the same, so that an explanation shows everything. A route is told and refuses nothing:
-whether trunks are used at all is not a matter of the policy files.
+Order: the sender, the mail's own limits, each recipient, the number's quota, its hours of sending. The first refusal of
+the whole stands; recipients are judged all the same, so that an explanation shows everything. A route is told
+and refuses nothing: whether trunks are used at all is not a matter of the policy files.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from policies.decision import Decision, Facts, Reason, Usage, Verdict, reason
 from policies.destinations import check_recipient
+from policies.hours import moment, next_opening
 from policies.policy import MEGABYTE, Domain, Number, Policy
 from policies.refusals import Refusal, RefusalKind
 from policies.senders import choose_number
@@ -41,8 +42,23 @@ def decide(policy: Policy, facts: Facts) -> Decision:
         refusal = _first_refusal(number, facts, verdicts, reasons)
         if policy.trunks:
             verdicts = tuple(_routed(policy, number, verdict) for verdict in verdicts)
+    not_before = None
+    if number is not None and refusal is None and facts.now is not None:
+        not_before = _opening(number, facts.now, reasons)
     language = (number.language if number else None) or (domain.language if domain else _FALLBACK_LANGUAGE)
-    return Decision(number, refusal, verdicts, language, frozenset(choice.missing_proofs), tuple(reasons))
+    missing = frozenset(choice.missing_proofs)
+    return Decision(number, refusal, verdicts, language, missing, tuple(reasons), not_before)
+
+
+def _opening(number: Number, now: float, reasons: list[Reason]) -> float | None:
+    """Return when the number's faxes may be dialled first, None where that is now."""
+    hours = number.settings.hours
+    opening = next_opening(hours, now)
+    if hours is not None:
+        waits = opening > now
+        text = f"closed now; faxes wait until {moment(hours, opening)}" if waits else "open now"
+        reasons.append(reason(f"numbers.{number.number}.hours", hours.source, text, matched=waits))
+    return opening if opening > now else None
 
 
 def _routed(policy: Policy, number: Number, verdict: Verdict) -> Verdict:

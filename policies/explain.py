@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
+from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +25,10 @@ def explain(decision: Decision) -> str:
             trunks = ", then ".join(verdict.route.trunks) or "none, so it cannot be sent by telephone"
             lines += [f"  by trunk: {trunks}", *map(_line, verdict.route.reasons)]
         lines.append(f"  reply: {verdict.reply}")
-    return "\n".join([*lines, "", f"Reply to the mail: {decision.reply}"])
+    lines += ["", f"Reply to the mail: {decision.reply}"]
+    if (until := _waits_until(decision)) is not None:
+        lines.append(f"Dialled when the hours of sending begin: {until}")
+    return "\n".join(lines)
 
 
 def as_json(decision: Decision) -> dict[str, Json]:
@@ -36,10 +41,19 @@ def as_json(decision: Decision) -> dict[str, Json]:
         "reply": decision.reply,
         "refusal": None if refusal is None else refusal.kind.label,
         "missing_proofs": sorted(proof.value for proof in decision.missing_proofs),
+        "waits_until": _waits_until(decision),
         "settings": None if decision.settings is None else _settings(decision.settings),
         "reasons": [_reason(each) for each in decision.reasons],
         "recipients": [_recipient(verdict) for verdict in decision.recipients],
     }
+
+
+def _waits_until(decision: Decision) -> str | None:
+    """Return when the first call may be made, ISO 8601 with the zone's offset; None where that is at any time."""
+    hours = decision.settings.hours if decision.settings else None
+    if hours is None or decision.not_before is None:
+        return None
+    return datetime.fromtimestamp(decision.not_before, ZoneInfo(hours.zone)).isoformat(timespec="minutes")
 
 
 def _line(reason: Reason) -> str:

@@ -60,14 +60,15 @@ def told(message: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError(TOLD, "{message}", {"message": message, "remedy": remedy})
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return the text of a value; raises for a list or a mapping."""
     if not isinstance(value, str):
         raise told("this must be one value", "write it on the line of its key")
     return value
 
 
 def _free_text(value: object) -> str:
-    text = _text(value).strip()  # a YAML block ends with a line break
+    text = text_of(value).strip()  # a YAML block ends with a line break
     if len(text) > _MAX_TEXT or not text.isprintable():
         raise told("the text is too long or holds signs that cannot be shown", f"write one line of up to {_MAX_TEXT}")
     return text
@@ -75,51 +76,51 @@ def _free_text(value: object) -> str:
 
 def _number(value: object, info: ValidationInfo) -> str:
     try:
-        return parse_number(_text(value), info.data.get("default_region") or info.data.get("region"))
+        return parse_number(text_of(value), info.data.get("default_region") or info.data.get("region"))
     except BadNumber as error:
         sentence = error.sentence.rstrip(".")
         raise told(sentence[0].lower() + sentence[1:], "write it like +972312345678") from None
 
 
 def _country(value: object) -> str:
-    text = _text(value).upper()
+    text = text_of(value).upper()
     if text not in _COUNTRIES:
-        raise told(f"there is no country {_shown(text)}", "write its two letters of ISO 3166, such as IL or US")
+        raise told(f"there is no country {shown(text)}", "write its two letters of ISO 3166, such as IL or US")
     return text
 
 
 def _language(value: object, info: ValidationInfo) -> str:
-    text = _text(value)
+    text = text_of(value)
     known: frozenset[str] = (info.context or {}).get("languages", frozenset({"en"}))
     if text not in known:
-        raise told(f"there is no language {_shown(text)} here", f"write one of {', '.join(sorted(known))}")
+        raise told(f"there is no language {shown(text)} here", f"write one of {', '.join(sorted(known))}")
     return text
 
 
 def _domain(value: object) -> str:
     try:
-        return normalise_domain(_text(value))
+        return normalise_domain(text_of(value))
     except BadAddress as error:
         raise told(f"this is no mail domain: {error}", "write it like fax.example.com") from None
 
 
 def _address(value: object) -> str:
     try:
-        return normalise_address(_text(value))
+        return normalise_address(text_of(value))
     except BadAddress as error:
         raise told(f"this is no mail address: {error}", "write it like user@example.com") from None
 
 
 def _pattern(value: object) -> Pattern:
     try:
-        return parse_pattern(_text(value))
+        return parse_pattern(text_of(value))
     except BadAddress as error:
         remedy = "write user@example.com, @example.com or @*.example.com"
         raise told(f"this names no sender: {error}", remedy) from None
 
 
 def _network(value: object) -> Network:
-    text = _text(value)
+    text = text_of(value)
     try:
         return ip_network(text)
     except ValueError:
@@ -128,7 +129,7 @@ def _network(value: object) -> Network:
         remedy = f"write {ip_network(text, strict=False)}"
     except ValueError:
         remedy = "write it like 192.0.2.0/24 or 2001:db8::/32"
-    raise told(f"{_shown(text)} is no network", remedy)
+    raise told(f"{shown(text)} is no network", remedy)
 
 
 def _flag(value: object) -> bool:
@@ -138,16 +139,16 @@ def _flag(value: object) -> bool:
 
 
 def _count(value: object) -> int:
-    text = _text(value)
+    text = text_of(value)
     if not _COUNT.fullmatch(text):
-        raise told(f"{_shown(text)} is no whole number", "write digits only, such as 20")
+        raise told(f"{shown(text)} is no whole number", "write digits only, such as 20")
     return int(text)
 
 
 def _length_of_time(text: str, longest: timedelta) -> timedelta:
     match = _DURATION.fullmatch(text)
     if not text or match is None:
-        raise told(f"{_shown(text)} is no length of time", "write it like 90s, 5m or 1h30m")
+        raise told(f"{shown(text)} is no length of time", "write it like 90s, 5m or 1h30m")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     if duration > longest:
@@ -156,67 +157,65 @@ def _length_of_time(text: str, longest: timedelta) -> timedelta:
 
 
 def _duration(value: object) -> timedelta:
-    return _length_of_time(_text(value), _MAX_DURATION)
+    return _length_of_time(text_of(value), _MAX_DURATION)
 
 
 def _long_duration(value: object) -> timedelta:
-    return _length_of_time(_text(value), _MAX_LONG_DURATION)
+    return _length_of_time(text_of(value), _MAX_LONG_DURATION)
 
 
 def _seconds(value: object) -> int:
-    text = _text(value)
+    text = text_of(value)
     return int(text) if _COUNT.fullmatch(text) else int(_length_of_time(text, _MAX_DURATION).total_seconds())
 
 
 def _size(value: object) -> int:
-    text = _text(value)
+    text = text_of(value)
     match = _SIZE.fullmatch(text)
     if match is None or int(match[1]) == 0:
-        raise told(f"{_shown(text)} is no size", "write bytes, or 500KB, or 10MB")
+        raise told(f"{shown(text)} is no size", "write bytes, or 500KB, or 10MB")
     return int(match[1]) * _SIZE_UNITS[match[2]]
 
 
 def _ident(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     if not _IDENT.fullmatch(text):
         raise told("an ident holds up to 20 of digits, space and + (ITU-T T.30)", "write it like +972 3 123 45678")
     return text
 
 
 def _header(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     if len(text) > _MAX_HEADER or not text.isprintable():
         raise told(f"a header line holds up to {_MAX_HEADER} printable characters", "shorten it")
     return text
 
 
 def _prefix(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     if not _PREFIX.fullmatch(text):
-        raise told(
-            f"{_shown(text)} is no prefix", "write + and up to 15 digits, beginning with the country code: +4420"
-        )
+        raise told(f"{shown(text)} is no prefix", "write + and up to 15 digits, beginning with the country code: +4420")
     return text
 
 
 def _rate(value: object) -> int:
     if value not in {str(rate) for rate in _RATES}:
         raise told("there is no such speed", f"write one of {', '.join(map(str, _RATES))}")
-    return int(_text(value))
+    return int(text_of(value))
 
 
 def _regex(value: object) -> re.Pattern[str]:
     try:
-        return compile_pattern(_text(value))
+        return compile_pattern(text_of(value))
     except BadRewrite as error:
         raise told(str(error), error.remedy) from None
 
 
 def _line_name(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     if not _LINE_NAME.fullmatch(text):
         raise told(
-            f"{_shown(text)} is no name of a trunk or device",
+            f"{shown(text)} is no name of a trunk or device",
             "write up to 30 letters, digits, - and _, beginning with a letter or digit",
         )
     if text.lower() in _TAKEN_NAMES:
@@ -225,9 +224,9 @@ def _line_name(value: object) -> str:
 
 
 def _host(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     if _WITH_PORT.fullmatch(text):
-        raise told(f"{_shown(text)} is a host with a port", "write the host alone, and the port in the key port")
+        raise told(f"{shown(text)} is a host with a port", "write the host alone, and the port in the key port")
     return _host_alone(text)
 
 
@@ -244,11 +243,11 @@ def _host_alone(text: str) -> str:
     elif len(text) <= _MAX_HOST and _HOST.fullmatch(text):
         return text.lower()
     remedy = "write a name or an address alone, like sip.example.com or 192.0.2.1"
-    raise told(f"{_shown(text)} is no host", remedy)
+    raise told(f"{shown(text)} is no host", remedy)
 
 
 def _host_port(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     match = _WITH_PORT.fullmatch(text)
     host = _host_alone(match[1] if match else text)
     shown = f"[{host}]" if ":" in host else host
@@ -260,7 +259,7 @@ def _host_port(value: object) -> str:
 
 
 def _user_name(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     if not _USER_NAME.fullmatch(text):
         raise told(
             "a user name holds up to 64 printable ASCII signs other than space, quotes, <, > and \\",
@@ -271,27 +270,27 @@ def _user_name(value: object) -> str:
 
 def _secret(value: object) -> SecretReference:
     try:
-        return parse_reference(_text(value))
+        return parse_reference(text_of(value))
     except BadReference as error:
         raise told(str(error), error.remedy) from None
 
 
 def _dial_prefix(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     if not _DIAL_PREFIX.fullmatch(text):
-        raise told(f"{_shown(text)} cannot be dialled", "write up to 10 of digits, * and #, such as 9")
+        raise told(f"{shown(text)} cannot be dialled", "write up to 10 of digits, * and #, such as 9")
     return text
 
 
 def _cost(value: object) -> Decimal:
-    text = _text(value)
+    text = text_of(value)
     if not _COST.fullmatch(text):
-        raise told(f"{_shown(text)} is no cost", "write it like 0.015, without a currency")
+        raise told(f"{shown(text)} is no cost", "write it like 0.015, without a currency")
     return Decimal(text)
 
 
 def _absolute_path(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     if not text.startswith("/") or len(text) > _MAX_TEXT or not text.isprintable():
         raise told("the path must be absolute", "write it like /etc/faxrelay/carrier.pem")
     return text
@@ -307,14 +306,15 @@ def _not_empty(value: list[Any]) -> list[Any]:
     return value
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Return a text from a file as a message quotes it."""
     return repr(text if len(text) <= _MAX_HEADER else text[:_MAX_HEADER] + "...")
 
 
 T = TypeVar("T")
 
 
-def _written(value: str, **json_schema: Any) -> WithJsonSchema:
+def written(value: str, **json_schema: Any) -> WithJsonSchema:
     """Return the schema of a value, called ``value`` in the reference; text unless told otherwise."""
     return WithJsonSchema({"type": "string", **json_schema, VALUE: value})
 
@@ -322,47 +322,47 @@ def _written(value: str, **json_schema: Any) -> WithJsonSchema:
 _DIGITS_TOO = ["string", "integer"]
 _NUMBERS_TOO = ["string", "number"]
 
-Text: TypeAlias = Annotated[str, PlainValidator(_free_text), _written("text", type=_NUMBERS_TOO)]
-TelephoneNumber: TypeAlias = Annotated[str, PlainValidator(_number), _written("telephone number", type=_DIGITS_TOO)]
+Text: TypeAlias = Annotated[str, PlainValidator(_free_text), written("text", type=_NUMBERS_TOO)]
+TelephoneNumber: TypeAlias = Annotated[str, PlainValidator(_number), written("telephone number", type=_DIGITS_TOO)]
 CountryCode: TypeAlias = Annotated[
-    str, PlainValidator(_country), _written("country (ISO 3166)", pattern="^[A-Za-z]{2}$")
+    str, PlainValidator(_country), written("country (ISO 3166)", pattern="^[A-Za-z]{2}$")
 ]
-LanguageCode: TypeAlias = Annotated[str, PlainValidator(_language), _written("language, such as `en`")]
-MailDomain: TypeAlias = Annotated[str, PlainValidator(_domain), _written("mail domain")]
-MailAddress: TypeAlias = Annotated[str, PlainValidator(_address), _written("mail address", pattern="@")]
-SenderPattern: TypeAlias = Annotated[Pattern, PlainValidator(_pattern), _written("sender", pattern="@")]
-NetworkText: TypeAlias = Annotated[Network, PlainValidator(_network), _written("network (CIDR)")]
-Flag: TypeAlias = Annotated[bool, PlainValidator(_flag), _written("`true` or `false`", type="boolean")]
+LanguageCode: TypeAlias = Annotated[str, PlainValidator(_language), written("language, such as `en`")]
+MailDomain: TypeAlias = Annotated[str, PlainValidator(_domain), written("mail domain")]
+MailAddress: TypeAlias = Annotated[str, PlainValidator(_address), written("mail address", pattern="@")]
+SenderPattern: TypeAlias = Annotated[Pattern, PlainValidator(_pattern), written("sender", pattern="@")]
+NetworkText: TypeAlias = Annotated[Network, PlainValidator(_network), written("network (CIDR)")]
+Flag: TypeAlias = Annotated[bool, PlainValidator(_flag), written("`true` or `false`", type="boolean")]
 Count: TypeAlias = Annotated[int, BeforeValidator(_count)]
 Positive: TypeAlias = Annotated[int, Field(ge=1), BeforeValidator(_count)]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=_HIGHEST_PORT), BeforeValidator(_count)]
 Duration: TypeAlias = Annotated[
     timedelta,
     PlainValidator(_duration),
-    _written("length of time, such as `90s`, `5m`, `1h30m`", pattern="^([0-9]+[dhms])+$"),
+    written("length of time, such as `90s`, `5m`, `1h30m`", pattern="^([0-9]+[dhms])+$"),
 ]
 LongDuration: TypeAlias = Annotated[
-    timedelta, PlainValidator(_long_duration), _written("length of time, such as `30d`", pattern="^([0-9]+[dhms])+$")
+    timedelta, PlainValidator(_long_duration), written("length of time, such as `30d`", pattern="^([0-9]+[dhms])+$")
 ]
 #: Seconds, which may also be written as a length of time. The bounds of the key are checked after the reading.
 Seconds: TypeAlias = Annotated[
-    int, BeforeValidator(_seconds), _written("seconds, or a length of time such as `10m`", type=_DIGITS_TOO)
+    int, BeforeValidator(_seconds), written("seconds, or a length of time such as `10m`", type=_DIGITS_TOO)
 ]
-Size: TypeAlias = Annotated[int, PlainValidator(_size), _written("size", type=_DIGITS_TOO)]
-Ident: TypeAlias = Annotated[str, PlainValidator(_ident), _written("digits, space, +", type=_DIGITS_TOO)]
-HeaderLine: TypeAlias = Annotated[str, PlainValidator(_header), _written("text", type=_NUMBERS_TOO)]
-Prefix: TypeAlias = Annotated[str, PlainValidator(_prefix), _written("first digits, such as `+4420`", type=_DIGITS_TOO)]
+Size: TypeAlias = Annotated[int, PlainValidator(_size), written("size", type=_DIGITS_TOO)]
+Ident: TypeAlias = Annotated[str, PlainValidator(_ident), written("digits, space, +", type=_DIGITS_TOO)]
+HeaderLine: TypeAlias = Annotated[str, PlainValidator(_header), written("text", type=_NUMBERS_TOO)]
+Prefix: TypeAlias = Annotated[str, PlainValidator(_prefix), written("first digits, such as `+4420`", type=_DIGITS_TOO)]
 Rate: TypeAlias = Annotated[int, PlainValidator(_rate), WithJsonSchema({"enum": list(_RATES)})]
-Regex: TypeAlias = Annotated[re.Pattern[str], PlainValidator(_regex), _written("regular expression")]
-LineName: TypeAlias = Annotated[str, PlainValidator(_line_name), _written("name", type=_DIGITS_TOO)]
-HostName: TypeAlias = Annotated[str, PlainValidator(_host), _written("host name or address")]
-HostPort: TypeAlias = Annotated[str, PlainValidator(_host_port), _written("`host` or `host:port`")]
-UserName: TypeAlias = Annotated[str, PlainValidator(_user_name), _written("text", type=_DIGITS_TOO)]
+Regex: TypeAlias = Annotated[re.Pattern[str], PlainValidator(_regex), written("regular expression")]
+LineName: TypeAlias = Annotated[str, PlainValidator(_line_name), written("name", type=_DIGITS_TOO)]
+HostName: TypeAlias = Annotated[str, PlainValidator(_host), written("host name or address")]
+HostPort: TypeAlias = Annotated[str, PlainValidator(_host_port), written("`host` or `host:port`")]
+UserName: TypeAlias = Annotated[str, PlainValidator(_user_name), written("text", type=_DIGITS_TOO)]
 SecretText: TypeAlias = Annotated[
-    SecretReference, PlainValidator(_secret), _written("`env:NAME` or `file:/PATH`", pattern="^(env:|file:/)")
+    SecretReference, PlainValidator(_secret), written("`env:NAME` or `file:/PATH`", pattern="^(env:|file:/)")
 ]
-DialPrefix: TypeAlias = Annotated[str, PlainValidator(_dial_prefix), _written("digits, `*`, `#`", type=_DIGITS_TOO)]
-Cost: TypeAlias = Annotated[Decimal, PlainValidator(_cost), _written("amount, such as `0.015`", type=_NUMBERS_TOO)]
-AbsolutePath: TypeAlias = Annotated[str, PlainValidator(_absolute_path), _written("absolute path", pattern="^/")]
+DialPrefix: TypeAlias = Annotated[str, PlainValidator(_dial_prefix), written("digits, `*`, `#`", type=_DIGITS_TOO)]
+Cost: TypeAlias = Annotated[Decimal, PlainValidator(_cost), written("amount, such as `0.015`", type=_NUMBERS_TOO)]
+AbsolutePath: TypeAlias = Annotated[str, PlainValidator(_absolute_path), written("absolute path", pattern="^/")]
 #: A list that may be written as a single value, and is never written empty.
 OneOrMore: TypeAlias = Annotated[list[T], AfterValidator(_not_empty), BeforeValidator(_listed)]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from policies.addresses import Pattern
+    from policies.hours import Hours
     from policies.lines import Device, Route, Trunk
     from policies.rewriting import Rewrite
 
@@ -177,7 +178,7 @@ class Settings:
     """How the faxes of a number are made and dialled.
 
     ``header`` is the text of the line above a page ('' for none); ``priority`` 9 is dialled before 0;
-    ``share_of_line`` is the number's weight when several numbers wait for a channel.
+    ``share_of_line`` is the number's weight when several numbers wait for a channel; ``hours`` None: at any time.
     """
 
     ident: str
@@ -190,6 +191,7 @@ class Settings:
     priority: int
     share_of_line: int
     retries: RetrySettings
+    hours: Hours | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ Commented files to start from are in `policies/examples/`.
    satellite numbers are denied unless an `allow` rule names their type. Where the numbering plan cannot tell which of
    several countries a number belongs to, a rule that denies one of them applies, and a rule that allows must allow all.
 4. **The number's quota.** A mail is taken whole or refused whole; what would never fit is refused for good.
+5. **The hours of sending.** What is accepted outside of them is made ready and waits; its sender gets a mail that says
+   until when. A retry that comes due outside waits, too, and so does a fax that found no free channel before closing.
 
 ## How a fax finds its trunk
 

@@ -37,6 +37,7 @@ from policies.fields import (
     Text,
     told,
 )
+from policies.hours_schema import HoursEntry  # noqa: TC001 -- pydantic reads the keys' types
 from policies.lines import T38
 from policies.lines_schema import DeviceEntry, TrunkEntry  # noqa: TC001 -- pydantic reads the keys' types
 from policies.policy import (
@@ -181,6 +182,7 @@ class NumberEntry(Entry):
     paper: Paper = key("Size of pages that have none of their own, such as plain text.", default=Paper.A4)
     priority: Count = key("Faxes with a higher priority are dialled first.", default=5, ge=0, le=9)
     retries: RetriesEntry | None = key("In place of the section `retries`, for the keys given here.", default=None)
+    hours: HoursEntry | None = key("When faxes are dialled. Without it, at any time.", default=None)
     share_of_line: Count = key(
         "Weight of this number when several wait for a free channel: 2 gets two calls where 1 gets one.",
         default=1,

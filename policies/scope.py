@@ -23,9 +23,9 @@ class Scope:
         self._key = key
         self._branch = branch
 
-    def at(self, key: str) -> Scope:
+    def at(self, *path: str | int) -> Scope:
         """Return the scope of a mapping within this one."""
-        return Scope(self._errors, self._file, f"{self._key}.{key}", self._branch.branch(key))
+        return Scope(self._errors, self._file, dotted((self._key, *path)), self._branch.branch(*path))
 
     def source(self, *path: str | int) -> Source:
         """Return where a part stands."""

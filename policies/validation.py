@@ -38,6 +38,7 @@ _SENTENCES = {
     "dict_type": ("this must be a mapping", "write 'key: value' lines below the key"),
     "model_type": ("this must be a mapping", "write 'key: value' lines below the key"),
     "too_short": ("the list is empty", "name at least one"),
+    "too_long": ("the list is too long", "name {max_length} at most"),
     "less_than_equal": ("the figure is too large", "write {le} at most"),
     "greater_than_equal": ("the figure is too small", "write {ge} at least"),
 }

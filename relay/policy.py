@@ -16,7 +16,7 @@ import structlog
 import watchfiles
 
 from policies import Feature, Policy, PolicyErrors, load
-from relay import accounts
+from relay import accounts, hours
 from relay.store.routes import NOWHERE
 from relay.submission import Recipient
 from transport.accounts import DEVICE
@@ -163,6 +163,8 @@ def submission_settings(settings: Settings, number: Number, language: str) -> di
     }
     if number.limits.pages is not None:
         values["max_pages"] = number.limits.pages
+    if settings.hours is not None:
+        values["hours"] = hours.as_settings(settings.hours)
     return values
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +26,9 @@ from policies import (
 from relay.cli.session import REFUSED, json_option, settings_of, stop
 from relay.errors import Refusal
 from relay.intake.address import FaxAddress, parse_address
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @click.group()
@@ -62,6 +66,13 @@ def check(context: click.Context, folder: Path | None) -> None:
 )
 @click.option("--client", "client", metavar="IP", help="The client's address, for the proof `network`.")
 @click.option(
+    "--at",
+    "at",
+    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]),
+    metavar="TIME",
+    help="When the mail comes, this machine's time; default: now. Tells whether it waits for the hours of sending.",
+)
+@click.option(
     "--folder", type=click.Path(file_okay=False, path_type=Path), help="Another policy folder than the service's."
 )
 @json_option
@@ -72,6 +83,7 @@ def explain_(
     to: tuple[str, ...],
     proofs: tuple[str, ...],
     client: str | None,
+    at: datetime | None,
     folder: Path | None,
     *,
     as_json: bool,
@@ -86,6 +98,7 @@ def explain_(
             domain=addresses[0].domain,
             proofs=frozenset(map(Proof, proofs)),
             client_ip=ipaddress.ip_address(client) if client else None,
+            now=at.timestamp() if at is not None else time.time(),
         )
     except (BadAddress, Refusal, ValueError) as error:
         stop(str(error), REFUSED)

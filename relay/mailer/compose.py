@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from relay.mailer.language import Language
+    from relay.mailer.notice import Notice
     from relay.mailer.receipt import Receipt
     from relay.mailer.received import ReceivedFax
 
@@ -89,6 +90,18 @@ def receipt_letter(
     message.add_alternative(language.render("receipt.html", **values), subtype="html")
     if pdf is not None:
         message.add_attachment(pdf, "application", "pdf", filename=f"receipt_{receipt.fax_id}.pdf")
+    return _letter(message, envelope, sender="")
+
+
+def notice_letter(
+    notice: Notice, language: Language, identity: Identity, envelope: Envelope, *, thread: Thread
+) -> Letter:
+    """Return the mail of a notice; it joins the thread of the mail that asked for the fax, if its reader sent that."""
+    message = _message(identity, envelope, notice.title)
+    message["Auto-Submitted"] = "auto-replied" if thread.message_id else "auto-generated"
+    _join(message, thread)
+    message.set_content(language.render("notice.txt", notice=notice))
+    message.add_alternative(language.render("notice.html", notice=notice), subtype="html")
     return _letter(message, envelope, sender="")
 
 

@@ -1,8 +1,9 @@
 """The outbox's mail lane: which events are mailed to whom, and how one delivery becomes a letter.
 
 A fax that we sent and that has ended: one receipt for its sender, where the sender is known and may be written to
-(RFC 3834 section 2). A fax that we received: a mail to each mailbox of its number. A mail that was fetched and is not
-faxed: the reason, for its proven sender. A mail that is refused ends there: it is never answered by another mail.
+(RFC 3834 section 2), and before it a notice where the fax waits for the hours of sending. A fax that we received: a
+mail to each mailbox of its number. A mail that was fetched and is not faxed: the reason, for its proven sender. A mail
+that is refused ends there: it is never answered by another mail.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from relay.mailer.compose import (
     Identity,
     Invitation,
     Thread,
+    notice_letter,
     receipt_letter,
     received_letter,
     refusal_letter,
 )
+from relay.mailer.notice import waiting
 from relay.mailer.receipt import Status, receipt
 from relay.mailer.received import received_fax
 from relay.outbox import RECEIVED_FAX, REFUSAL, Outcome, Patience, Post
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 RECEIPT: Final = "receipt"
 MISSED_FAX: Final = "missed_fax"
+WAITING: Final = "waiting"
 
 #: Whose sender may want it sent again.
 _RESENDABLE = frozenset({Status.FAILED, Status.UNCERTAIN})
@@ -82,8 +86,7 @@ class MailLane:
         direction = Direction(fax.direction)
         after = state(direction, event.after)
         if isinstance(after, Outbound):
-            wanted = terminal(after) and submission is not None and submission.answerable and submission.sender
-            return [_post(fax.id, RECEIPT, submission.sender)] if wanted and submission is not None else []
+            return _to_sender(event, after, fax, submission)
         if after is Inbound.RECEIVED:
             kind = RECEIVED_FAX
         elif after is Inbound.UNDELIVERABLE and event.before == Inbound.RECEIVING.value:
@@ -98,21 +101,23 @@ class MailLane:
         if claim.row.kind == REFUSAL:
             return await self._carrier.send(self._refusal(claim.row.payload, envelope))
         record = await self._store.read(records.read, claim.row.fax_id)
-        letter = await (
-            self._receipt(record, envelope) if claim.row.kind == RECEIPT else self._received(record, envelope)
-        )
-        return await self._carrier.send(letter)
+        compose = {RECEIPT: self._receipt, WAITING: self._waiting}.get(claim.row.kind, self._received)
+        return await self._carrier.send(await compose(record, envelope))
+
+    async def _waiting(self, record: Record, envelope: Envelope) -> Letter:
+        language = self._languages.get(record.fax.settings.get("language", "en"))
+        notice = waiting(record, language, self._zone)
+        return notice_letter(notice, language, self._identity, envelope, thread=_thread(record))
 
     async def _receipt(self, record: Record, envelope: Envelope) -> Letter:
         language = self._languages.get(record.fax.settings.get("language", "en"))
         told = receipt(record, language, self._zone)
-        asked = record.submission
         return receipt_letter(
             told,
             language,
             self._identity,
             envelope,
-            thread=Thread(asked.message_id or "", asked.thread) if asked is not None else Thread(),
+            thread=_thread(record),
             pdf=await self._enclosures.receipt_pdf(told, record),
             resend=self._invitation(record, told.status, envelope.made_at),
         )
@@ -145,6 +150,23 @@ class MailLane:
             return None
         url, until = self._resend_link(record.fax.id, at)
         return Invitation(url, writing.moment(until, self._zone))
+
+
+def _to_sender(event: sa.Row[Any], after: Outbound, fax: sa.Row[Any], submission: sa.Row[Any] | None) -> list[Post]:
+    """Return what the sender of a fax is told, where there is one who may be written to."""
+    if submission is None or not submission.answerable or not submission.sender:
+        return []
+    if terminal(after):
+        return [_post(fax.id, RECEIPT, submission.sender)]
+    first = after is Outbound.QUEUED and event.before != Outbound.DIALING.value
+    if first and (event.detail or {}).get("waits_until") is not None:
+        return [_post(fax.id, WAITING, submission.sender)]
+    return []
+
+
+def _thread(record: Record) -> Thread:
+    asked = record.submission
+    return Thread(asked.message_id or "", asked.thread) if asked is not None else Thread()
 
 
 def _post(fax_id: int, kind: str, address: str) -> Post:

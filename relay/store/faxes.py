@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from relay import fax as life
+from relay import hours
 from relay.errors import IllegalMove, LostClaim, NotFound
 from relay.fax import Direction, Inbound, Outbound
 from relay.store import lanes
@@ -69,6 +70,7 @@ def move(
 ) -> None:
     """Move a fax to ``after`` and write its event; ``changes`` are further columns to set with it.
 
+    A fax that is queued is due no earlier than its hours of sending begin, whoever queues it.
     Raises :class:`IllegalMove` and changes nothing where the table has no such move, :class:`LostClaim` where
     ``fence`` is given and no longer the row's.
     """
@@ -78,6 +80,11 @@ def move(
     if fence is not None and row.fence != fence:
         raise LostClaim(f"fax {fax_id} is in other hands")
     changed = dict(changes or {})
+    if after is Outbound.QUEUED:
+        due = changed["not_before"] = hours.opening(row.settings, asked := changed.get("not_before", row.not_before))
+        if due > max(asked, at):
+            reason = "; ".join(filter(None, (reason, hours.told(row.settings, due))))
+            detail = {**(detail or {}), "waits_until": due}
     done = connection.execute(
         fax.update()
         .where(fax.c.id == fax_id, fax.c.state == before.value)
@@ -86,11 +93,18 @@ def move(
     if done.rowcount != 1:
         raise IllegalMove(f"fax {fax_id} has left {before.value} meanwhile")
     if after is Outbound.QUEUED:
-        due = changed.get("not_before", row.not_before)
-        lanes.open_lane(connection, row.number, row.priority, due)
+        lanes.open_lane(connection, row.number, row.priority, changed["not_before"])
         announce(connection, Topic.DIAL)
     kind = _SPECIAL.get((before, after), f"fax.{after.value}")
     _tell(connection, ids, fax_id, at, kind, before=before.value, after=after.value, reason=reason, detail=detail)
+
+
+def postpone(connection: sa.Connection, ids: IdSource, row: sa.Row[Any], until: float, *, at: float) -> None:
+    """Let a queued fax wait whose hours of sending ended before there was a channel for it."""
+    reason = hours.told(row.settings, until)
+    still = sa.and_(fax.c.id == row.id, fax.c.state == Outbound.QUEUED.value)
+    connection.execute(fax.update().where(still).values(not_before=until, reason=reason, updated_at=at))
+    note(connection, ids, row.id, "fax.waiting", at=at, reason=reason, detail={"waits_until": until})
 
 
 def note(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 import structlog
 
+from relay import hours
 from relay.errors import LostClaim
 from relay.fax import Outbound
 from relay.store import faxes, lanes, routes
@@ -33,6 +34,8 @@ log = structlog.get_logger()
 
 #: The advisory lock that claims of calls take on PostgreSQL.
 _CLAIMING = 0x666178
+#: Faxes of one lane that one claim puts off when their hours end: bounds how long it keeps other writers waiting.
+POSTPONED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def claim_call(
         return None
     may_go = routes.may_go(connection, free)
     for lane in lanes.due_lanes(connection, now):
-        chosen = lanes.head(connection, lane, now, may_go)
+        chosen = _head(connection, ids, lane, now, may_go)
         if chosen is None:
             lanes.settle(connection, lane, now)
             continue
@@ -134,6 +137,18 @@ def claim_call(
         if started is not None:
             lanes.charge(connection, lane, float(chosen.settings.get("share_of_line", 1.0)))
             return started
+    return None
+
+
+def _head(
+    connection: sa.Connection, ids: IdSource, lane: sa.Row[Any], now: float, may_go: sa.ColumnElement[bool]
+) -> sa.Row[Any] | None:
+    """Return the lane's first fax that may be dialled; those whose hours of sending have ended wait for the next."""
+    for _ in range(POSTPONED_AT_ONCE):
+        chosen = lanes.head(connection, lane, now, may_go)
+        if chosen is None or (until := hours.opening(chosen.settings, now)) <= now:
+            return chosen
+        faxes.postpone(connection, ids, chosen, until, at=now)
     return None
 
 
