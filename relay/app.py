@@ -33,6 +33,7 @@ from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
 from relay.mailer.compose import Identity
 from relay.mailer.device_lane import DeviceLane
+from relay.mailer.disposition import DispositionLane
 from relay.mailer.enclosures import Enclosures
 from relay.mailer.lane import MailLane
 from relay.mailer.language import Languages
@@ -259,19 +260,26 @@ class Service:
         house, settings = self._house, self._settings
         address, port = web or (settings.web.address, settings.web.port)
         base = settings.web.base_url or f"http://{address}:{port}"
+        carrier, identity = self._carrier(), Identity(settings.mail.sender, settings.mail.sender_name)
         mail = MailLane(
             house.store,
-            self._carrier(),
+            carrier,
             self._enclosures,
             self._languages,
-            Identity(settings.mail.sender, settings.mail.sender_name),
+            identity,
             lambda fax_id, at: self._links.url(base, Action.RESEND, fax_id, at),
+            hostname=settings.smtp.hostname,
             zone=UTC,
+        )
+        processed = DispositionLane(
+            house.store, carrier, self._languages, identity, hostname=settings.smtp.hostname, zone=UTC
         )
         device = DeviceLane(
             house.store, house.blobs, self._enclosures, self._languages, house.ids, house.clock, zone=UTC
         )
-        outbox = Outbox(house.store, house.ids, house.clock, [mail, device], lease=self._lease, spread=self._spread)
+        outbox = Outbox(
+            house.store, house.ids, house.clock, [mail, processed, device], lease=self._lease, spread=self._spread
+        )
         self._run(outbox.run())
 
     def _carrier(self) -> Carrier:

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
-from relay.fax import Outbound
 from relay.mailer import writing
+from relay.mailer.dsn import ended_by_call
 from transport.seam import Cause
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _explanation(record: Record, status: Status, language: Language, zone: tzinf
             parts = [language.say("unconfirmed"), partly, language.say("ask_first")]
         case Status.CANCELLED:
             parts = [partly or ("" if record.attempts else language.say("no_call"))]
-        case Status.FAILED if _ended_by_call(record):
+        case Status.FAILED if ended_by_call(record):
             words = language.cause(Cause(record.attempts[-1].cause))
             tried = _tried(record, language, zone)
             if len({one.cause for one in record.attempts}) > 1:
@@ -156,13 +156,6 @@ def _explanation(record: Record, status: Status, language: Language, zone: tzinf
         case Status.FAILED:
             parts = [writing.sentence(fax.reason), partly]
     return " ".join(part for part in parts if part)
-
-
-def _ended_by_call(record: Record) -> bool:
-    """Whether a call's end failed the fax, and not a refusal or an administrator while it waited."""
-    moves = [event for event in record.events if event.after == record.fax.state]
-    called = bool(record.attempts) and record.attempts[-1].cause is not None
-    return called and bool(moves) and moves[-1].before == Outbound.DIALING.value
 
 
 def _tried(record: Record, language: Language, zone: tzinfo) -> str:

@@ -47,13 +47,14 @@ def post(
     posts: Iterable[Post],
     now: float,
 ) -> None:
-    """Write deliveries that are due at once."""
+    """Write deliveries that are due at once, or after the time that they name."""
     for one in posts:
+        due = now + one.after
         connection.execute(
             delivery.insert().values(
                 id=ids(), lane=lane, target=one.target, order_key=one.order_key, kind=one.kind,
-                fax_id=fax_id, event_id=event_id, payload=dict(one.payload), state=State.DUE.value, not_before=now,
-                created_at=now,
+                fax_id=fax_id, event_id=event_id, payload=dict(one.payload), state=State.DUE.value, not_before=due,
+                created_at=due,
             )
         )  # fmt: skip
         announce(connection, Topic.OUTBOX)
