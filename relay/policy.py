@@ -148,7 +148,7 @@ def first_folder(folder: Path) -> None:
 
 def submission_settings(settings: Settings, number: Number, language: str) -> dict[str, Any]:
     """Return what a sending number's policy means for a submission, as JSON."""
-    values = {
+    values: dict[str, Any] = {
         "resolution": settings.resolution.value,
         "mode": settings.mode.value,
         "paper": settings.paper.value,
@@ -163,6 +163,10 @@ def submission_settings(settings: Settings, number: Number, language: str) -> di
     }
     if number.limits.pages is not None:
         values["max_pages"] = number.limits.pages
+    if settings.accepted_mail:
+        values["accepted_mail"] = True
+    if settings.delayed_mail is not None:
+        values["delayed_mail"] = settings.delayed_mail.total_seconds()
     if settings.hours is not None:
         values["hours"] = hours.as_settings(settings.hours)
     return values
