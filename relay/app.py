@@ -38,6 +38,7 @@ from relay.mailer.enclosures import Enclosures
 from relay.mailer.lane import MailLane
 from relay.mailer.language import Languages
 from relay.mailer.maildir import Maildir
+from relay.mailer.signing import Signer
 from relay.mailer.smarthost import Smarthost
 from relay.operations import Operations
 from relay.outbound.conclusion import Conclusion
@@ -283,9 +284,11 @@ class Service:
         self._run(outbox.run())
 
     def _carrier(self) -> Carrier:
-        if self._settings.mail.smarthost is None:
-            return Maildir(self._settings.maildir)
-        return Smarthost(self._settings.mail.smarthost, self._settings.smtp.hostname)
+        mail = self._settings.mail
+        sign = Signer(mail.dkim) if mail.dkim else None
+        if mail.smarthost is None:
+            return Maildir(self._settings.maildir, sign)
+        return Smarthost(mail.smarthost, self._settings.smtp.hostname, sign=sign)
 
     def _confinement(self, *preload: str) -> Confinement:
         confinement = Confinement(self._settings.confinement, preload)

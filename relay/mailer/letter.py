@@ -11,9 +11,13 @@ from email.policy import SMTP, EmailPolicy
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from email.message import EmailMessage
 
     from relay.outbox import Outcome
+
+    #: Puts signatures above a message whose lines end with CRLF.
+    Signing = Callable[[bytes], bytes]
 
 _IDENTIFIERS: Final = frozenset({"references", "in-reply-to"})
 #: The fields of reports (RFC 3464, RFC 8098), which are written as they are: one line, which their makers keep short.
@@ -77,9 +81,11 @@ class Letter:
         """Whether its addresses need SMTPUTF8 (RFC 6531)."""
         return not (self.sender + self.recipient).isascii()
 
-    def content(self, linesep: str) -> bytes:
-        """Return the message's bytes."""
-        return self.message.as_bytes(policy=self.message.policy.clone(linesep=linesep))
+    def content(self, linesep: str, sign: Signing | None = None) -> bytes:
+        """Return the message's bytes, signed by ``sign`` as they go over a wire."""
+        message = self.message.as_bytes(policy=self.message.policy.clone(linesep="\r\n"))
+        signed = message if sign is None else sign(message)
+        return signed if linesep == "\r\n" else signed.replace(b"\r\n", linesep.encode())
 
 
 class Carrier(Protocol):
