@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
-from policies.hours import moment
 from relay import hours
 from relay.mailer import writing
 from relay.mailer.dsn import last_cause, retries_until
@@ -96,7 +97,10 @@ def waiting(record: Record, language: Language, zone: tzinfo) -> Notice:
     """Return the notice of a fax that waits for its number's hours of sending."""
     to = writing.number(record.fax.peer)
     kept = hours.of_settings(record.fax.settings)
-    until = moment(kept, record.fax.not_before) if kept else writing.moment(record.fax.not_before, zone)
+    until = writing.moment(record.fax.not_before, zone)
+    if kept is not None:  # in the hours' own zone, as their policy is written
+        at = datetime.fromtimestamp(record.fax.not_before, ZoneInfo(kept.zone))
+        until = language.say("until", weekday=language.weekday(at), time=f"{at:%Y-%m-%d %H:%M} ({kept.zone})")
     return Notice(
         title=language.say("title_waiting", to=to),
         headline=language.say("waiting", to=to),

@@ -30,6 +30,7 @@ def test_a_language_has_every_sentence_with_its_values(folder: Path) -> None:
     for key, sentence in words.items():
         if key != "causes":
             assert fields(sentence) <= fields(ENGLISH[key])
+            assert sentence
     assert words["causes"].keys() == {cause.value for cause in Cause}
     assert {path.name for path in folder.iterdir()} >= {"receipt.txt", "receipt.html", "received.txt", "received.html"}
 
