@@ -174,7 +174,11 @@ class NumberEntry(Entry):
     )
     header: HeaderLine = key("Text in the line above each page, up to 50 printable characters.", default="")
     caller_id: TelephoneNumber | None = key("Number shown to the called party. Without it, the number.", default=None)
-    language: LanguageCode | None = key("Language of mails. Without it, the domain's.", default=None)
+    language: LanguageCode | None = key(
+        "Language of mails. Without it, that of the domain that a mail was addressed to; for faxes that arrive, that "
+        "of the domains where they agree.",
+        default=None,
+    )
     limits: LimitsEntry = key("What the number may send.", default_factory=LimitsEntry)
     receipt_pages: ReceiptPages = key("Transmitted pages that a receipt shows.", default=ReceiptPages.FIRST)
     accepted_mail: Flag = key("Whether senders get a mail as soon as their fax is accepted.", default=False)

@@ -122,15 +122,21 @@ class PolicyHolder:
                 refusal = "No telephone line serves this number. The administrator of the fax relay can add one."
         return Recipient(dialled, written, settings, refusal)
 
+    @property
+    def language(self) -> str:
+        """Return the language where no mail names a fax domain: that of the domains where they agree, or English."""
+        spoken = {domain.language for domain in self.current.domains.values()}
+        return spoken.pop() if len(spoken) == 1 else "en"
+
     def inbound_settings(self, number: str) -> dict[str, Any]:
         """Return the settings that travel with a fax that arrived for ``number``."""
         entry = self.current.numbers.get(number)
         if entry is None:
-            return {"deliver_to": [], "language": "en"}
+            return {"deliver_to": [], "language": self.language}
         return {
             "deliver_to": list(entry.deliver_to),
             "devices": list(entry.deliver_to_devices) if self._real_lines else [],
-            "language": entry.language or "en",
+            "language": entry.language or self.language,
             "receipt_pages": entry.settings.receipt_pages.value,
             "paper": entry.settings.paper.value,
         }

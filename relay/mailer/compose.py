@@ -81,7 +81,7 @@ def receipt_letter(
     machine: multipart.Machine | None = None,
 ) -> Letter:
     """Return a receipt's mail. Without ``pdf`` it says that there is none; ``machine`` makes it a report."""
-    simulated = "[SIMULATED] " if receipt.simulated else ""
+    simulated = language.say("simulated") if receipt.simulated else ""
     asked = f": {receipt.subject}" if receipt.subject else ""
     message = _message(identity, envelope, f"{simulated}{receipt.title}{asked}")
     message["Auto-Submitted"] = "auto-replied"
@@ -109,7 +109,8 @@ def notice_letter(
 
     ``machine`` makes it a report.
     """
-    message = _message(identity, envelope, f"{'[SIMULATED] ' if notice.simulated else ''}{notice.title}")
+    simulated = language.say("simulated") if notice.simulated else ""
+    message = _message(identity, envelope, f"{simulated}{notice.title}")
     message["Auto-Submitted"] = "auto-replied" if thread.message_id else "auto-generated"
     _join(message, thread)
     body = message if machine is None else MIMEPart(policy=message.policy)
