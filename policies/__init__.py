@@ -8,7 +8,7 @@ from policies.addresses import BadAddress, Pattern, Reach, normalise_address, no
 from policies.decision import Decision, Facts, Reason, Usage, Verdict
 from policies.destinations import check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
-from policies.evaluator import decide, resolve_domain
+from policies.evaluator import decide, over_quota, resolve_domain
 from policies.explain import as_json, explain
 from policies.hours import Hours, Window, next_opening
 from policies.lines import (
@@ -47,7 +47,9 @@ from policies.policy import (
     Settings,
     Source,
 )
+from policies.quotas import Quota
 from policies.refusals import Refusal, RefusalKind
+from policies.retention import Retention
 from policies.schema_export import json_schema
 from policies.secrets import SecretError, SecretKind, SecretReference
 
@@ -82,12 +84,14 @@ __all__ = [
     "PolicyError",
     "PolicyErrors",
     "Proof",
+    "Quota",
     "Reach",
     "Reason",
     "ReceiptPages",
     "Refusal",
     "RefusalKind",
     "Resolution",
+    "Retention",
     "RetrySettings",
     "Route",
     "SecretError",
@@ -111,6 +115,7 @@ __all__ = [
     "next_opening",
     "normalise_address",
     "normalise_domain",
+    "over_quota",
     "parse_number",
     "parse_pattern",
     "resolve_domain",

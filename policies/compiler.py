@@ -31,6 +31,8 @@ from policies.policy import (
     Settings,
     Source,
 )
+from policies.retention import Retention
+from policies.retention_schema import merged_retention, retention_of
 from policies.rewriting import BadRewrite, Rewrite, check_template
 from policies.scope import Scope
 
@@ -69,6 +71,7 @@ def compile_policy(files: Sequence[Sections]) -> tuple[Policy, list[PolicyError]
         compiler.retries,
         compiler.lines.trunks,
         compiler.lines.devices,
+        compiler.retention,
     )
     return policy, compiler.errors
 
@@ -81,6 +84,7 @@ class _Compiler:
         self.domains: dict[str, Domain] = {}
         self.numbers: dict[str, Number] = {}
         self.retries = self._retry_settings(files)
+        self.retention = self._retention(files)
         self.lines = self._lines(files)
         self._rules: dict[Reach, dict[str, list[SenderRule]]] = {reach: {} for reach in Reach}
         self._defaults: dict[Pattern, tuple[str, Source]] = {}
@@ -125,7 +129,7 @@ class _Compiler:
             default_region=entry.default_region,
             language=entry.language,
             limits=Limits(
-                limits.faxes_per_hour, limits.faxes_per_day, limits.pages, limits.attachment_bytes, limits.recipients
+                limits.quota(), limits.per_sender.quota(), limits.pages, limits.attachment_bytes, limits.recipients
             ),
             settings=Settings(
                 ident=entry.ident or entry.number,
@@ -147,6 +151,7 @@ class _Compiler:
             inbound_calls=entry.inbound_calls,
             mail_options=frozenset(entry.mail_options),
             body=entry.body,
+            retention=retention_of(self.retention, scope, entry.retention),
         )
         if Feature.MAIL_TO_FAX in entry.features:
             self._senders(scope, entry)
@@ -205,6 +210,11 @@ class _Compiler:
         found = [(self.scope(each, *each.retries[1:]), each.retries[0]) for each in files if each.retries]
         self._one_only("retries", [scope for scope, _ in found])
         return _merge(RetrySettings(), *found[0]) if found else RetrySettings()
+
+    def _retention(self, files: Sequence[Sections]) -> Retention:
+        found = [(self.scope(each, *each.retention[1:]), each.retention[0]) for each in files if each.retention]
+        self._one_only("retention", [scope for scope, _ in found])
+        return merged_retention(Retention(), *found[0]) if found else Retention()
 
     def destinations(self, files: Sequence[Sections]) -> Destinations:
         found = [

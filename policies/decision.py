@@ -21,10 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Faxes that a number sent already, in the last 60 minutes and the last 24 hours."""
+    """Faxes that were sent already, in the last 60 minutes and the last 24 hours, and their pages."""
 
     last_hour: int = 0
     last_day: int = 0
+    pages_last_hour: int = 0
+    pages_last_day: int = 0
+
+    def more(self, faxes: int) -> Usage:
+        """Return the usage after so many more faxes, whose pages are not counted yet."""
+        return Usage(
+            self.last_hour + faxes, self.last_day + faxes, self.pages_last_hour + faxes, self.pages_last_day + faxes
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +42,10 @@ class Facts:
     ``from_address``: the one From address, as :func:`policies.normalise_address` spells it. ``recipients``: numbers as
     they were addressed, E.164 or national digits. ``domain``: the fax domain they were addressed at. ``proofs``: what
     was established for the From address; ``Proof.NETWORK`` when ``client_ip`` is known to be the client's own, and
-    ``Proof.NONE`` on loopback and trusted listeners. ``requested_number``: the text of ``X-Fax-From``. ``usage`` is
-    keyed by the relay's own numbers (E.164). ``pages`` of the fax, None before conversion. ``attachment_bytes``: the
-    decoded size of each attachment. ``now``: seconds since 1970, None where nobody asks when a fax would be dialled.
+    ``Proof.NONE`` on loopback and trusted listeners. ``requested_number``: the text of ``X-Fax-From``. ``usage`` of a
+    number and ``sender_usage``, of the From address as that number, are keyed by the relay's own numbers (E.164).
+    ``pages`` of the fax, None before conversion. ``attachment_bytes``: the decoded size of each attachment. ``now``:
+    seconds since 1970, None where nobody asks when a fax would be dialled.
     """
 
     from_address: str
@@ -46,6 +55,7 @@ class Facts:
     client_ip: IPv4Address | IPv6Address | None = None
     requested_number: str | None = None
     usage: Mapping[str, Usage] = field(default_factory=dict)
+    sender_usage: Mapping[str, Usage] = field(default_factory=dict)
     pages: int | None = None
     attachment_bytes: tuple[int, ...] = ()
     now: float | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from policies import quotas
 from policies.decision import Decision, Facts, Reason, Usage, Verdict, reason
 from policies.destinations import check_recipient
 from policies.hours import moment, next_opening
@@ -87,13 +88,25 @@ def _checks(number: Number, facts: Facts, verdicts: tuple[Verdict, ...]) -> Iter
     accepted = sum(verdict.accepted for verdict in verdicts)
     if verdicts and not accepted:
         yield "recipients", f"none of {len(verdicts)} recipients is allowed", verdicts[0].refusal
-    used = facts.usage.get(number.number, Usage())
-    for key, allowed, spent, period in (
-        ("faxes_per_hour", number.limits.faxes_per_hour, used.last_hour, "hour"),
-        ("faxes_per_day", number.limits.faxes_per_day, used.last_day, "day"),
-    ):
-        if allowed is not None and accepted:
-            yield f"limits.{key}", *_quota(accepted, spent, allowed, period)
+    if accepted:
+        yield from _quotas(number, facts, accepted)
+
+
+def _quotas(number: Number, facts: Facts, wanted: int) -> Iterator[tuple[str, str, Refusal | None]]:
+    limits, nothing = number.limits, Usage()
+    own = facts.usage.get(number.number, nothing)
+    for key, text, refusal in quotas.check(limits.quota, own, wanted, quotas.NUMBER):
+        yield f"limits.{key}", text, refusal
+    senders = facts.sender_usage.get(number.number, nothing)
+    for key, text, refusal in quotas.check(limits.per_sender, senders, wanted, quotas.SENDER):
+        yield f"limits.per_sender.{key}", text, refusal
+
+
+def over_quota(number: Number, used: Usage, by_sender: Usage, wanted: int) -> Refusal | None:
+    """Return why ``wanted`` more faxes of a number are too many, if they are; ``by_sender``: of the one who asks."""
+    own = quotas.check(number.limits.quota, used, wanted, quotas.NUMBER)
+    senders = quotas.check(number.limits.per_sender, by_sender, wanted, quotas.SENDER)
+    return next((refusal for _, _, refusal in (*own, *senders) if refusal is not None), None)
 
 
 def _recipients(number: Number, count: int) -> tuple[str, str, Refusal | None]:
@@ -119,22 +132,6 @@ def _pages(allowed: int, pages: int) -> tuple[str, str, Refusal | None]:
     if pages > allowed:
         refusal = Refusal(RefusalKind.TOO_MANY_PAGES, f"The fax has {pages} pages; {allowed} are allowed.")
     return "limits.pages", f"{pages} of at most {allowed}", refusal
-
-
-def _quota(wanted: int, spent: int, allowed: int, period: str) -> tuple[str, Refusal | None]:
-    """Take a mail whole or not at all, so that a sender's server tries the whole again and nobody is forgotten."""
-    text = f"{spent} of {allowed} faxes in the last {period}, {wanted} more asked for"
-    if wanted > allowed:
-        # Waiting never helps here, so a temporary refusal would only delay the bad news by days.
-        sentence = (
-            f"Your number may send {allowed} faxes in one {period}, and this mail asks for {wanted}. Send it in parts."
-        )
-        return text, Refusal(RefusalKind.TOO_MANY_RECIPIENTS, sentence)
-    if spent + wanted > allowed:
-        return text, Refusal(
-            RefusalKind.OVER_QUOTA, f"Your number has sent its faxes for this {period}. Try again later."
-        )
-    return text, None
 
 
 def _readable(size: int) -> str:

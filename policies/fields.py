@@ -145,7 +145,8 @@ def _count(value: object) -> int:
     return int(text)
 
 
-def _length_of_time(text: str, longest: timedelta) -> timedelta:
+def length_of_time(text: str, longest: timedelta) -> timedelta:
+    """Return the length of time that a text means; raises for what is none, and above ``longest``."""
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         raise told(f"{shown(text)} is no length of time", "write it like 90s, 5m or 1h30m")
@@ -157,16 +158,16 @@ def _length_of_time(text: str, longest: timedelta) -> timedelta:
 
 
 def _duration(value: object) -> timedelta:
-    return _length_of_time(text_of(value), _MAX_DURATION)
+    return length_of_time(text_of(value), _MAX_DURATION)
 
 
 def _long_duration(value: object) -> timedelta:
-    return _length_of_time(text_of(value), _MAX_LONG_DURATION)
+    return length_of_time(text_of(value), _MAX_LONG_DURATION)
 
 
 def _seconds(value: object) -> int:
     text = text_of(value)
-    return int(text) if _COUNT.fullmatch(text) else int(_length_of_time(text, _MAX_DURATION).total_seconds())
+    return int(text) if _COUNT.fullmatch(text) else int(length_of_time(text, _MAX_DURATION).total_seconds())
 
 
 def _size(value: object) -> int:

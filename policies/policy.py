@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from policies import routing
 from policies.lines import T38
+from policies.quotas import Quota
+from policies.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +32,8 @@ MEGABYTE = 1024 * 1024
 
 #: The rungs of the ladder in their usual order, from the fastest way to call to the surest.
 LADDER: Final = ("t38", "t38-9600", "g711", "g711-9600-no-ecm")
+_KEPT: Final = Retention()
+_NO_QUOTA: Final = Quota()
 
 
 class Proof(Enum):
@@ -147,13 +151,18 @@ class SenderRule:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one number may send; None is no limit."""
+    """What one number may send, and as this number each of its senders; None is no limit."""
 
-    faxes_per_hour: int | None = None
-    faxes_per_day: int | None = None
+    quota: Quota = _NO_QUOTA
+    per_sender: Quota = _NO_QUOTA
     pages: int | None = None
     attachment_bytes: int = 10 * MEGABYTE
     recipients: int = 100
+
+    @property
+    def counted(self) -> bool:
+        """Whether what was sent before matters."""
+        return self.quota != _NO_QUOTA or self.per_sender != _NO_QUOTA
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +227,7 @@ class Number:
     inbound_calls: int | None = None
     mail_options: frozenset[MailOption] = frozenset()
     body: Body = Body.IGNORE
+    retention: Retention = _KEPT
 
     @property
     def receives(self) -> bool:
@@ -287,6 +297,12 @@ class Policy:
     retries: RetrySettings = field(default_factory=RetrySettings)
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
+    retention: Retention = _KEPT
+
+    def retention_of(self, number: str) -> Retention:
+        """Return how long what the faxes of ``number`` leave behind is kept; it need not be of this policy."""
+        entry = self.numbers.get(number)
+        return self.retention if entry is None else entry.retention
 
     def route(self, number: str, destination: str) -> Route:
         """Return by which trunks a fax from ``number`` (one of ours) to ``destination`` goes, both E.164, and why.

@@ -22,7 +22,8 @@ _INTRODUCTION = """\
 <!-- Generated from policies/schema.py by policies/reference.py; a test compares them. -->
 
 A policy is a folder of YAML files. Every file ending in `.yaml` or `.yml` is read; together they are one policy.
-`domains`, `numbers`, `trunks` and `devices` may stand in any number of files, `destinations` and `retries` in one. The
+`domains`, `numbers`, `trunks` and `devices` may stand in any number of files, `destinations`, `retries`
+and `retention` in one. The
 folder counts as a whole or not at all: a mistake anywhere changes nothing and is told with file, line, column, key and
 remedy.
 

@@ -53,6 +53,8 @@ from policies.policy import (
     ReceiptPages,
     Resolution,
 )
+from policies.quotas import Quota
+from policies.retention_schema import RetentionEntry  # noqa: TC001 -- pydantic reads the keys' types
 
 #: The causes of the transport's closed list that a further call may mend.
 RetryCause: TypeAlias = Literal[
@@ -91,11 +93,29 @@ class SenderEntry(Entry):
     )
 
 
-class LimitsEntry(Entry):
-    """What a number may send."""
+class QuotaEntry(Entry):
+    """What may be sent in a time. A mail that would exceed it is refused for now (452), and its server tries again."""
 
     faxes_per_hour: Positive | None = key("Faxes accepted in any 60 minutes.", unit="faxes", default=None)
     faxes_per_day: Positive | None = key("Faxes accepted in any 24 hours.", unit="faxes", default=None)
+    pages_per_hour: Positive | None = key(
+        "Pages sent in any 60 minutes, after which no fax is accepted: the fax that reaches it still goes.",
+        unit="pages",
+        default=None,
+    )
+    pages_per_day: Positive | None = key("The same for any 24 hours.", unit="pages", default=None)
+
+    def quota(self) -> Quota:
+        """Return what the entry says."""
+        return Quota(self.faxes_per_hour, self.faxes_per_day, self.pages_per_hour, self.pages_per_day)
+
+
+class LimitsEntry(QuotaEntry):
+    """What a number may send, all its senders together."""
+
+    per_sender: QuotaEntry = key(
+        "What each sender may send as this number, beside what the number may.", default_factory=QuotaEntry
+    )
     pages: Positive | None = key("Pages of one fax.", unit="pages", default=None)
     attachment_bytes: Size = key(
         "Size of one attachment: bytes, or `500KB`, `10MB` (1 MB = 1024 KB).", unit="bytes", default=10 * MEGABYTE
@@ -193,6 +213,9 @@ class NumberEntry(Entry):
     priority: Count = key("Faxes with a higher priority are dialled first.", default=5, ge=0, le=9)
     retries: RetriesEntry | None = key("In place of the section `retries`, for the keys given here.", default=None)
     hours: HoursEntry | None = key("When faxes are dialled. Without it, at any time.", default=None)
+    retention: RetentionEntry | None = key(
+        "In place of the section `retention`, for the keys given here.", default=None
+    )
     share_of_line: Count = key(
         "Weight of this number when several wait for a free channel: 2 gets two calls where 1 gets one.",
         default=1,
@@ -283,5 +306,8 @@ class PolicyFile(Entry):
     numbers: list[NumberEntry] = key("The relay's own numbers.", default_factory=list)
     destinations: DestinationsEntry | None = key("Where faxes may go; in one file of the folder.", default=None)
     retries: RetriesEntry | None = key("When calls are made again; in one file of the folder.", default=None)
+    retention: RetentionEntry | None = key(
+        "How long what a fax leaves behind is kept; in one file of the folder.", default=None
+    )
     trunks: list[TrunkEntry] = key("SIP accounts that calls go out and come in by.", default_factory=list)
     devices: list[DeviceEntry] = key("Fax machines and adapters that register with the relay.", default_factory=list)

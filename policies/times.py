@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from typing import Annotated, Final, TypeAlias
 from zoneinfo import available_timezones
 
 from pydantic import PlainValidator
 
-from policies.fields import shown, text_of, told, written
+from policies.fields import length_of_time, shown, text_of, told, written
 from policies.hours import MINUTES_OF_A_DAY
 
 _CLOCK: Final = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])", re.ASCII)
+_SHORTEST_KEPT: Final = timedelta(days=1)
+_LONGEST_KEPT: Final = timedelta(days=3650)
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
@@ -49,6 +51,13 @@ def _zone_name(value: object) -> str:
     return text
 
 
+def _keep_time(value: object) -> timedelta:
+    duration = length_of_time(text_of(value), _LONGEST_KEPT)
+    if duration < _SHORTEST_KEPT:  # what a number sent in the last day is counted by its documents
+        raise told("nothing is kept for less than a day", "write 1d at least")
+    return duration
+
+
 #: Minutes since midnight.
 ClockTime: TypeAlias = Annotated[
     int, PlainValidator(_clock_time), written("time of day, such as `08:30`", pattern="^[0-9]{1,2}:[0-9]{2}$")
@@ -57,3 +66,7 @@ CalendarDay: TypeAlias = Annotated[
     date, PlainValidator(_calendar_day), written("day, such as `2026-12-25`", pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
 ]
 ZoneName: TypeAlias = Annotated[str, PlainValidator(_zone_name), written("time zone, such as `Asia/Jerusalem`")]
+#: Longer than any other length of time in the files.
+KeepTime: TypeAlias = Annotated[
+    timedelta, PlainValidator(_keep_time), written("length of time from `1d` to `3650d`", pattern="^([0-9]+[dhms])+$")
+]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from policies.document import Branch, Data, Document, Place
     from policies.lines_schema import DeviceEntry, TrunkEntry
+    from policies.retention_schema import RetentionEntry
 
 Path = tuple[str | int, ...]
 E = TypeVar("E", bound=Entry)
@@ -56,6 +57,7 @@ class Sections:
     numbers: list[tuple[NumberEntry, str, Branch]]
     destinations: tuple[DestinationsEntry, str, Branch] | None
     retries: tuple[RetriesEntry, str, Branch] | None
+    retention: tuple[RetentionEntry, str, Branch] | None
     trunks: list[tuple[TrunkEntry, str, Branch]]
     devices: list[tuple[DeviceEntry, str, Branch]]
     lost: frozenset[str]
@@ -89,6 +91,7 @@ def validate(file: str, document: Document, languages: frozenset[str]) -> tuple[
         places.entries("numbers", model.numbers),
         places.section("destinations", model.destinations),
         places.section("retries", model.retries),
+        places.section("retention", model.retention),
         places.entries("trunks", model.trunks),
         places.entries("devices", model.devices),
         lost,

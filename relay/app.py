@@ -186,7 +186,13 @@ class Service:
             self._run(stage.run())
         self._run(house.policy.watch())
         trace_days = self._settings.lines.trace_days
-        self._run(housekeeping.run(house.store, house.blobs, house.clock, trace_days=trace_days))
+        forget = self._line.forget if self._line is not None else None
+        self._run(
+            housekeeping.run(
+                house.store, house.blobs, house.clock, lambda: house.policy.current, house.ids,
+                trace_days=trace_days, forget=forget,
+            )
+        )  # fmt: skip
         boxes = self._doors.mailboxes(self._spread) if Role.IMAP in self._roles and self._settings.mailboxes else []
         web = await self._start_web() if Role.HTTP in self._roles else None
         if Role.OUTBOX in self._roles:

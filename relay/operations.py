@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from converters import HEAD, Refused, detect
 from policies import Feature, RefusalKind, check_recipient
+from relay import housekeeping
 from relay.errors import NotFound, Refusal
 from relay.fax import Inbound, Outbound, terminal
 from relay.policy import submission_settings
@@ -80,6 +81,12 @@ class Operations:
             resubmit, self._ids, fax_id, self._clock(), "the command line", self._policy.trunks_again
         )
         return {"id": str(new), "resend_of": str(fax_id)}
+
+    async def fax_erase(self, fax_id: int) -> Json:
+        """Erase an ended fax but for its line in the audit; raises :class:`NotFound`, :class:`IllegalMove`."""
+        who = "the command line"
+        erased = await housekeeping.erase_one(self._store, self._blobs, fax_id, self._clock(), self._ids, who=who)
+        return {"id": str(fax_id), "erased": True, "files": len(erased.blobs)}
 
     async def fax_send(self, files: list[str], to: list[str], *, number: str | None = None, subject: str = "") -> Json:
         """Send files as one fax to each number. The command line's user is the administrator: no proof is asked for.

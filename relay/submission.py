@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -25,7 +25,7 @@ from relay.store.engine import Topic, announce
 from relay.store.tables import attachment, document, fax, submission, submission_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from relay.ids import IdSource
 
@@ -82,33 +82,173 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The submission's id (``None`` if every recipient was a repeat) and each recipient's fax, in order."""
+    """What became of a submission: each recipient's fax, in order.
+
+    ``id``: the submission's, ``None`` if every recipient was a repeat; ``first``: that of the first recipient's fax.
+    """
 
     id: int | None
+    first: int
     faxes: tuple[int, ...]
     repeats: int
 
 
 def submit(connection: sa.Connection, ids: IdSource, asked: Submission, now: float) -> Submitted:
     """Write the rows of a submission; the caller's transaction makes it safe."""
-    keys = [submission_key_of(asked, recipient) for recipient in asked.recipients]
-    known = _known_keys(connection, [key for key in keys if key is not None], now)
-    fresh = [(key, recipient) for key, recipient in zip(keys, asked.recipients, strict=True) if key not in known]
-    submission_id = _insert(connection, ids, asked, now) if fresh else None
-    made: dict[int, int] = {}
-    for index, (key, recipient) in enumerate(zip(keys, asked.recipients, strict=True)):
-        if key is not None and key in known:
-            made[index] = known[key]
-        elif submission_id is not None:
-            made[index] = _insert_fax(connection, ids, asked, recipient, submission_id, now)
-            if key is not None:
-                known[key] = made[index]
-                connection.execute(
-                    submission_key.insert().values(key=key, fax_id=made[index], expires_at=now + KEY_LIFE)
-                )
-    if fresh:
-        announce(connection, Topic.PREPARE)
-    return Submitted(submission_id, tuple(made[index] for index in range(len(keys))), len(keys) - len(fresh))
+    ledger = Ledger(connection, ids, [asked], now)
+    made = ledger.add(asked)
+    ledger.write()
+    return made
+
+
+class Ledger:
+    """Submissions that are written together: as many statements for twenty as for one.
+
+    What is known of ``asked`` is looked up at once; :meth:`add` decides what is new, :meth:`write` writes it.
+    """
+
+    def __init__(self, connection: sa.Connection, ids: IdSource, asked: Sequence[Submission], now: float) -> None:
+        self._connection = connection
+        self._ids = ids
+        self._now = now
+        keys = [key for one in asked for recipient in one.recipients if (key := submission_key_of(one, recipient))]
+        self._known = _known_keys(connection, keys, now)
+        self._lessons = destinations.lessons(
+            connection,
+            {
+                destinations.taught_by(to.number, {**one.settings, **to.settings})
+                for one in asked
+                for to in one.recipients
+            },
+        )
+        self._submissions: list[dict[str, Any]] = []
+        self._attachments: list[dict[str, Any]] = []
+        self._documents: list[dict[str, Any]] = []
+        self._faxes: list[dict[str, Any]] = []
+        self._keys: list[dict[str, Any]] = []
+        self._refusals: dict[int, str] = {}
+        self._routes: dict[tuple[str, ...], str] = {}
+
+    def fresh(self, asked: Submission) -> list[Recipient]:
+        """Return the recipients that are no repeats."""
+        return [one for one in asked.recipients if submission_key_of(asked, one) not in self._known]
+
+    def add(self, asked: Submission) -> Submitted:
+        """Take a submission in."""
+        submission_id = self._ids()
+        documents: dict[str, int] = {}
+        made: list[tuple[int, int]] = []
+        repeats = 0
+        for recipient in asked.recipients:
+            key = submission_key_of(asked, recipient)
+            known = self._known.get(key) if key else None
+            repeats += known is not None
+            if known is None:
+                known = self._fax(asked, recipient, submission_id, documents), submission_id
+                if key:
+                    self._known[key] = known
+                    self._keys.append({"key": key, "fax_id": known[0], "expires_at": self._now + KEY_LIFE})
+            made.append(known)
+        new = repeats < len(made)
+        if new:
+            self._submission(asked, submission_id)
+        return Submitted(submission_id if new else None, made[0][1], tuple(fax_id for fax_id, _ in made), repeats)
+
+    def write(self) -> None:
+        """Write the rows of all that was added."""
+        for table, rows in (
+            (submission, self._submissions),
+            (attachment, self._attachments),
+            (document, self._documents),
+        ):
+            if rows:
+                self._connection.execute(table.insert(), rows)
+        faxes.create_all(self._connection, self._ids, self._faxes)
+        if self._keys:
+            self._connection.execute(submission_key.insert(), self._keys)
+        for fax_id, sentence in self._refusals.items():
+            faxes.move(self._connection, self._ids, fax_id, Outbound.FAILED, at=self._now, reason=sentence)
+        if self._faxes:
+            announce(self._connection, Topic.PREPARE)
+
+    def _submission(self, asked: Submission, submission_id: int) -> None:
+        self._submissions.append(
+            {
+                "id": submission_id,
+                "source": asked.source,
+                "sender": asked.sender,
+                "proof": asked.proof,
+                "number": asked.number,
+                "message_id": asked.message_id,
+                "subject": asked.subject,
+                "answerable": asked.answerable,
+                "thread": asked.thread,
+                "settings": dict(asked.settings),
+                "created_at": self._now,
+            }
+        )
+        self._attachments += [
+            {
+                "submission_id": submission_id,
+                "position": position,
+                "name": file.name,
+                "media_type": file.media_type,
+                "size": file.size,
+                "blob": file.blob,
+            }
+            for position, file in enumerate(asked.files)
+        ]
+
+    def _fax(self, asked: Submission, recipient: Recipient, submission_id: int, documents: dict[str, int]) -> int:
+        settings = {**asked.settings, **recipient.settings}
+        settings.pop(ORIGINAL, None)  # once with the submission is enough
+        taught_by = destinations.taught_by(recipient.number, settings)
+        if destinations.still(self._lessons.get(taught_by), settings, self._now).resolution is not None:
+            settings["resolution"] = COARSEST
+        fax_id = self._ids()
+        self._faxes.append(
+            {
+                "id": fax_id,
+                "direction": Direction.OUTBOUND.value,
+                "submission_id": submission_id,
+                "document_id": None if recipient.refusal else self._document(submission_id, settings, documents),
+                "number": asked.number,
+                "peer": recipient.number,
+                "peer_written": recipient.written,
+                "peer_slots": settings.get("concurrency", 1),
+                "priority": settings.get("priority", 5),
+                "resend_of": asked.resend_of,
+                "passes_on": settings.get("passes_on"),
+                "settings": settings,
+                "route": self._route(settings),
+                "created_at": self._now,
+                "reason": f"accepted by {asked.source}",
+            }
+        )
+        if recipient.refusal:
+            self._refusals[fax_id] = recipient.refusal
+        return fax_id
+
+    def _route(self, settings: Mapping[str, Any]) -> str:
+        trunks = tuple(settings.get("trunks") or ())
+        if trunks and trunks not in self._routes:
+            self._routes[trunks] = routes.written(self._connection, trunks)
+        return self._routes[trunks] if trunks else ""
+
+    def _document(self, submission_id: int, settings: Mapping[str, Any], documents: dict[str, int]) -> int:
+        """Return the document of a submission in the rendering that the settings ask for: each is made once."""
+        rendering = rendering_of(settings)
+        if rendering not in documents:
+            documents[rendering] = self._ids()
+            self._documents.append(
+                {
+                    "id": documents[rendering],
+                    "submission_id": submission_id,
+                    "rendering": rendering,
+                    "created_at": self._now,
+                }
+            )
+        return documents[rendering]
 
 
 def submission_key_of(asked: Submission, recipient: Recipient) -> str | None:
@@ -123,87 +263,27 @@ def submission_key_of(asked: Submission, recipient: Recipient) -> str | None:
     return digest.hexdigest()
 
 
-def _known_keys(connection: sa.Connection, keys: list[str], now: float) -> dict[str, int]:
-    connection.execute(submission_key.delete().where(submission_key.c.expires_at < now))
-    rows = connection.execute(
-        sa.select(submission_key.c.key, submission_key.c.fax_id).where(submission_key.c.key.in_(keys))
-    )
-    return {row.key: row.fax_id for row in rows}
+def _known_keys(connection: sa.Connection, keys: list[str], now: float) -> dict[str, tuple[int, int]]:
+    """Return fax and submission by the keys that are known."""
+    connection.execute(_FORGET_KEYS, {"now": now})
+    if not keys:
+        return {}
+    return {row.key: (row.fax_id, row.submission_id) for row in connection.execute(_KNOWN_KEYS, {"keys": keys})}
 
 
-def _insert(connection: sa.Connection, ids: IdSource, asked: Submission, now: float) -> int:
-    submission_id = ids()
-    connection.execute(
-        submission.insert().values(
-            id=submission_id,
-            source=asked.source,
-            sender=asked.sender,
-            proof=asked.proof,
-            number=asked.number,
-            message_id=asked.message_id,
-            subject=asked.subject,
-            answerable=asked.answerable,
-            thread=asked.thread,
-            settings=dict(asked.settings),
-            created_at=now,
-        )
-    )
-    for position, file in enumerate(asked.files):
-        connection.execute(
-            attachment.insert().values(
-                submission_id=submission_id,
-                position=position,
-                name=file.name,
-                media_type=file.media_type,
-                size=file.size,
-                blob=file.blob,
-            )
-        )
-    return submission_id
-
-
-def _insert_fax(
-    connection: sa.Connection,
-    ids: IdSource,
-    asked: Submission,
-    recipient: Recipient,
-    submission_id: int,
-    now: float,
-) -> int:
-    settings = {**asked.settings, **recipient.settings}
-    settings.pop(ORIGINAL, None)  # once with the submission is enough
-    if destinations.recall(connection, recipient.number, settings, now).resolution is not None:
-        settings["resolution"] = COARSEST
-    fax_id = faxes.create(
-        connection,
-        ids,
-        {
-            "direction": Direction.OUTBOUND.value,
-            "submission_id": submission_id,
-            "document_id": None if recipient.refusal else _document(connection, ids, submission_id, settings, now),
-            "number": asked.number,
-            "peer": recipient.number,
-            "peer_written": recipient.written,
-            "peer_slots": settings.get("concurrency", 1),
-            "priority": settings.get("priority", 5),
-            "resend_of": asked.resend_of,
-            "passes_on": settings.get("passes_on"),
-            "settings": settings,
-            "route": routes.written(connection, settings["trunks"]) if settings.get("trunks") else "",
-            "created_at": now,
-        },
-        reason=f"accepted by {asked.source}",
-    )
-    if recipient.refusal:
-        faxes.move(connection, ids, fax_id, Outbound.FAILED, at=now, reason=recipient.refusal)
-    return fax_id
+_FORGET_KEYS: Final = submission_key.delete().where(submission_key.c.expires_at < sa.bindparam("now"))
+_KNOWN_KEYS: Final = (
+    sa.select(submission_key.c.key, submission_key.c.fax_id, fax.c.submission_id)
+    .join(fax, fax.c.id == submission_key.c.fax_id)
+    .where(submission_key.c.key.in_(sa.bindparam("keys", expanding=True)))
+)
 
 
 def _document(
     connection: sa.Connection, ids: IdSource, submission_id: int, settings: Mapping[str, Any], now: float
 ) -> int:
     """Return the document of this submission in the rendering that the settings ask for: each is made once."""
-    rendering = ":".join(str(settings.get(key, default)) for key, default in RENDERING.items())
+    rendering = rendering_of(settings)
     here = sa.and_(document.c.submission_id == submission_id, document.c.rendering == rendering)
     known = connection.execute(sa.select(document.c.id).where(here)).scalar()
     if known is not None:
@@ -219,6 +299,11 @@ def _document(
 RENDERING = {"resolution": "fine", "mode": "auto", "paper": "a4", "max_pages": 300}
 #: The resolution that every fax machine takes (T.30 table 2).
 COARSEST = "standard"
+
+
+def rendering_of(settings: Mapping[str, Any]) -> str:
+    """Return what ``document.rendering`` is for a fax with ``settings``."""
+    return ":".join(str(settings.get(key, default)) for key, default in RENDERING.items())
 
 
 def coarser_document(connection: sa.Connection, ids: IdSource, row: sa.Row[Any], now: float) -> None:

@@ -1,4 +1,4 @@
-"""``faxrelay fax``: list, show, send, cancel, resend."""
+"""``faxrelay fax``: list, show, send, cancel, resend, erase."""
 
 from __future__ import annotations
 
@@ -88,6 +88,20 @@ def resend(context: click.Context, fax_id: int, *, as_json: bool) -> None:
     """Send an ended fax again, as a new one. An uncertain fax may then arrive twice: that is your decision."""
     made = ask(context, "fax_resend", fax_id=fax_id)
     show(made, as_json=as_json, table=lambda answer: click.echo(f"accepted: {answer['id']}"))
+
+
+@fax.command()
+@click.argument("fax_id", type=int, metavar="ID")
+@click.confirmation_option("--yes", prompt="Its pages, addresses and history cannot be brought back. Erase it?")
+@json_option
+@click.pass_context
+def erase(context: click.Context, fax_id: int, *, as_json: bool) -> None:
+    """Erase an ended fax: files, pages, addresses, history. Digests, times and outcome stay in the audit.
+
+    Files that came within the last hour go with the next day's housekeeping.
+    """
+    done = ask(context, "fax_erase", fax_id=fax_id)
+    show(done, as_json=as_json, table=lambda _: click.echo(f"{fax_id}: erased"))
 
 
 def _table(rows: list[dict[str, Any]]) -> None:

@@ -205,6 +205,7 @@ class Arrivals:
         """Submit within the number's limits: a taken-over device must not send all night."""
         now = self._clock()
         limits = self._policy.current.numbers[asked.number].limits
+        usage.serialise(connection, asked.number)
         used = usage.of_number(connection, asked.number, now)
         return submit(connection, self._ids, devices.within(asked, limits, used), now)
 

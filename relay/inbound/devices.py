@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from policies import check_recipient
+from policies import check_recipient, quotas
 from relay.outcome import WORDS
 from relay.policy import submission_settings
 from relay.submission import File, Recipient, Submission
@@ -52,15 +52,11 @@ def sent_by(policy: PolicyHolder, arriving: Arriving, result: CallResult, pages:
 
 def within(asked: Submission, limits: Limits, used: Usage) -> Submission:
     """Return the submission, refused where its number has used up what it may send."""
-    for allowed, sent, period in (
-        (limits.faxes_per_hour, used.last_hour, "an hour"),
-        (limits.faxes_per_day, used.last_day, "a day"),
-    ):
-        if allowed is not None and sent >= allowed:
-            told = f"{asked.number} may send {allowed} faxes {period}; please send it later."
-            return replace(
-                asked, recipients=tuple(replace(one, refusal=one.refusal or told) for one in asked.recipients)
-            )
+    for _, _, refusal in quotas.check(limits.quota, used, len(asked.recipients), quotas.NUMBER):
+        if refusal is not None:
+            told = refusal.sentence
+            refused = tuple(replace(one, refusal=one.refusal or told) for one in asked.recipients)
+            return replace(asked, recipients=refused)
     return asked
 
 

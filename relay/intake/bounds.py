@@ -36,7 +36,7 @@ SINGLETONS: Final = frozenset(
 
 _FIELD = re.compile(rb"([!-9;-~]+):((?:[^\r\n]|\r\n[ \t])*)\r\n")
 #: However a part says that it holds others: each level of nesting needs one.
-_CONTAINER = re.compile(rb"^content-type:[ \t\r\n]*(?:multipart|message)/", re.IGNORECASE | re.MULTILINE)
+_CONTAINER = re.compile(rb"\ncontent-type:[ \t\r\n]*(?:multipart|message)/")
 
 
 class Field(NamedTuple):
@@ -50,7 +50,7 @@ def check_bounds(data: bytes) -> tuple[Field, ...]:
     """Return the fields of the message's header, or raise :class:`relay.errors.Refusal` (550 5.6.0)."""
     _check_characters(data)
     _check_lines(data)
-    if sum(1 for _ in _CONTAINER.finditer(data)) > MAX_NESTING:
+    if sum(1 for _ in _CONTAINER.finditer(b"\n" + data.lower())) > MAX_NESTING:
         raise _malformed(f"more than {MAX_NESTING} of its parts hold other parts")
     fields = _fields(_header(data))
     names = [field.name for field in fields]

@@ -15,13 +15,12 @@ import os
 import re
 from email import policy
 from email.errors import InvalidHeaderDefect, NonPrintableDefect
-from email.message import Message
-from email.parser import BytesParser
 from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from converters import HEAD, Refused, detect
 from relay.errors import Refusal
+from relay.intake import skeleton
 from relay.intake.bounds import MAX_ADDRESSED, MAX_PARSED, MAX_RETURNED, Field, check_bounds
 from relay.intake.parts import MAX_PARTS, Contents, Found, contents, text
 
@@ -81,9 +80,7 @@ def read_message(data: bytes, sink: BinaryIO, *, head: bool = False) -> dict[str
     fields = check_bounds(data)
     said = _said(fields)  # a mail without a sender is refused whatever it holds
     try:
-        found = (
-            Contents((), ()) if head else contents(BytesParser(_counting(), policy=_PlainHeaders()).parsebytes(data))
-        )
+        found = Contents((), ()) if head else contents(skeleton.parse(data, _PlainHeaders(), _counting()))
     except _LOST:
         raise Refusal(550, "5.6.0", "The message is malformed: the description of a part cannot be read.") from None
     said["header"] = _returned(data)
@@ -113,16 +110,15 @@ def _not_faxed(file: Found) -> str | None:
     return None
 
 
-def _counting() -> Callable[..., Message]:
-    """Return a factory of parts that stops the parser at one too many."""
+def _counting() -> Callable[[], None]:
+    """Return what stops the parser at one part too many."""
     made = itertools.count()  # from 0: the parser makes one to try the factory out
 
-    def part(**named: Any) -> Message:
+    def count() -> None:
         if next(made) > MAX_PARTS:
             raise Refusal(550, "5.6.0", f"The message has more than {MAX_PARTS} parts.")
-        return Message(**named)
 
-    return part
+    return count
 
 
 def _said(fields: Sequence[Field]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import re
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, AnyStr, Final, Protocol, cast
 
 import structlog
@@ -29,11 +29,10 @@ from relay.notification import BadParameter, MailWishes, RecipientWishes, take_m
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from pathlib import Path
 
     from relay.intake.address import FaxAddress
     from relay.intake.identity import Identity
-    from relay.store.blobs import LocalBlobs
+    from relay.intake.spool import Spool
 
 log = structlog.get_logger()
 
@@ -54,25 +53,6 @@ _CODES: Final = {
     "504": "5.5.4", "530": "5.7.0", "552": "5.3.4", "553": "5.1.3", "555": "5.5.4",
 }  # fmt: skip
 NULL_PATH: Final = "<>"
-
-
-class Spool:
-    """A message on its way in: a file that goes when it is closed. Not synced: nothing was promised yet."""
-
-    def __init__(self, blobs: LocalBlobs) -> None:
-        self._open = ExitStack()
-        self.path: Path = self._open.enter_context(blobs.scratch(".eml"))
-        self._file = self._open.enter_context(self.path.open("wb", buffering=0))
-
-    def write(self, content: bytes) -> None:
-        """Add to the file; a page cache's time, so on the loop."""
-        view = memoryview(content)
-        while view:
-            view = view[self._file.write(view) :]
-
-    def close(self) -> None:
-        """Delete it."""
-        self._open.close()
 
 
 class MailEnvelope(Envelope):
@@ -108,6 +88,11 @@ class Host(Protocol):
 
 class MailSession(SMTP):
     """A session. ``host`` is the server it belongs to, ``handler`` the library's hooks."""
+
+    def __dir__(self) -> list[str]:
+        """Return what the library looks for in each session's attributes: it asks twice for every connection."""
+        kind: Any = type(self)
+        return library_names(kind)
 
     line_length_limit = 64 * 1024  # the stream's buffer: DATA is read in chunks, commands are limited below
 
@@ -337,6 +322,12 @@ class LmtpSession(MailSession):
     async def smtp_HELO(self, _arg: str | None) -> None:  # noqa: N802  the library's name
         """Refuse SMTP's greeting."""
         await self.push("500 5.5.1 This is LMTP: say LHLO.")
+
+
+@functools.cache
+def library_names(kind: type) -> list[str]:
+    """Return the attributes of a class that the library may look for: commands and hooks."""
+    return [name for name in dir(kind) if name.startswith(("smtp_", "auth_", "handle_"))]
 
 
 def _reply(status: str) -> str:

@@ -60,6 +60,16 @@ def post(
         announce(connection, Topic.OUTBOX)
 
 
+def withdraw(connection: sa.Connection, fax_id: int, now: float) -> None:
+    """End what was made ahead of its time for a fax that has ended: nobody waits to hear that it takes long."""
+    ahead = sa.and_(
+        delivery.c.fax_id == fax_id, delivery.c.state == State.DUE.value, delivery.c.created_at > now,
+        delivery.c.attempts == 0,
+    )  # fmt: skip
+    ended = {"state": State.DONE.value, "answer": "not sent: the fax has ended", "ended_at": now}
+    connection.execute(delivery.update().where(ahead).values(ended))
+
+
 def conclude(connection: sa.Connection, ids: IdSource, claim: queue.Claim, verdict: Verdict, now: float) -> None:
     """Write what an attempt came to; raises :class:`relay.errors.LostClaim` where the row is no longer ours."""
     ended = verdict.state is not State.DUE

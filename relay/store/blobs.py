@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from relay.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _CHUNK = 1024 * 1024
 
@@ -96,13 +96,25 @@ class LocalBlobs:
         """
         dropped = 0
         for folder in self._folder.glob("[0-9a-f][0-9a-f]"):
-            old = [path.name for path in folder.iterdir() if path.stat().st_mtime < before]
-            for name in set(old) - (named(old) if old else set()):
-                with self._renaming:  # the same bytes may just be put again: they are new then
-                    if self.path(name).stat().st_mtime < before:
-                        self.path(name).unlink()
-                        dropped += 1
+            dropped += self.drop([path.name for path in folder.iterdir()], named, before)
         return dropped
+
+    def drop(self, names: Sequence[str], named: Callable[[list[str]], set[str]], before: float) -> int:
+        """Delete those of ``names`` that are older than ``before`` and that no row names; return how many went."""
+        dropped = 0
+        old = [name for name in names if self._older(name, before)]
+        for name in set(old) - (named(old) if old else set()):
+            with self._renaming:  # the same bytes may just be put again: they are new then
+                if self._older(name, before):
+                    self.path(name).unlink()
+                    dropped += 1
+        return dropped
+
+    def _older(self, name: str, before: float) -> bool:
+        try:
+            return self.path(name).stat().st_mtime < before
+        except FileNotFoundError:
+            return False
 
     def sweep(self) -> int:
         """Delete work that a crash left behind and return how many files went. Only while no other service runs."""

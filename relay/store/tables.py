@@ -263,6 +263,42 @@ sa.Index(
     "ix_delivery_order", delivery.c.lane, delivery.c.order_key, delivery.c.id, sqlite_where=_due, postgresql_where=_due
 )
 
+hold = sa.Table(
+    "hold",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("fax_id", sa.ForeignKey("fax.id"), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False, doc="approval, confirm"),
+    sa.Column("why", sa.Text, nullable=False, doc="what it waits for, as a sentence"),
+    sa.Column("asked", sa.JSON, nullable=False, doc="the mail addresses of those who may decide"),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("until", _Time, nullable=False, doc="when nobody's answer is a denial"),
+    sa.Column("verdict", sa.String(8), doc="approve, deny; none: open"),
+    sa.Column("decided_at", _Time),
+    sa.Column("decided_by", sa.String(320)),
+    sa.Column("reason", sa.Text, nullable=False, server_default="", doc="a denial's, for the sender"),
+    sa.UniqueConstraint("fax_id", "kind"),
+)
+_open = hold.c.verdict.is_(None)
+sa.Index("ix_hold_open", hold.c.until, sqlite_where=_open, postgresql_where=_open)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("fax_id", sa.BigInteger, primary_key=True, autoincrement=False, doc="of a fax whose documents are gone"),
+    sa.Column("direction", sa.String(8), nullable=False),
+    sa.Column("number", sa.String(16), nullable=False, doc="the relay's own number, E.164"),
+    sa.Column("outcome", sa.String(16), nullable=False, doc="the state in which it ended"),
+    sa.Column("pages", sa.Integer),
+    sa.Column("pages_confirmed", sa.Integer, nullable=False),
+    sa.Column("digests", sa.JSON, nullable=False, doc="SHA-256 of its document and of each transmitted image"),
+    sa.Column("created_at", _Time, nullable=False),
+    sa.Column("ended_at", _Time, nullable=False),
+    sa.Column("documents_erased_at", _Time, nullable=False),
+    sa.Column("rows_erased_at", _Time),
+    sa.Column("erased_by", sa.String(64), nullable=False, doc="the policy, or who"),
+)
+
 link_use = sa.Table(
     "link_use",
     metadata,

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from relay.confine import Confinement, Sandbox
 from relay.ids import IdSource
+from relay.intake.committer import Committer
 from relay.intake.desk import Desk
 from relay.intake.logins import Logins
 from relay.intake.message import MailReader
@@ -221,7 +222,13 @@ async def listening(
     confinement = Confinement(Sandbox.BUBBLEWRAP, ["relay.intake.mime_worker", "relay.intake.proof_worker"])
     reader = MailReader(confinement, message_bytes=settings.message_bytes)
     policy = PolicyHolder(folder)
-    desk = Desk(store, blobs, reader, policy, IdSource(), time.time, attachment_bytes=settings.attachment_bytes)
+    desk = Desk(
+        Committer(store, policy, IdSource(), time.time),
+        blobs,
+        reader,
+        policy,
+        attachment_bytes=settings.attachment_bytes,
+    )
     logins = Logins(store, time.monotonic)
     prover = Prover(confinement, resolver, time.time, message_bytes=settings.message_bytes) if resolver else None
     server = SmtpServer(settings, desk, blobs, logins, prover)

@@ -14,7 +14,7 @@ from relay.mailer.language import Languages
 from relay.mailer.letter import MAIL
 from relay.mailer.maildir import Maildir
 from relay.notification import ORIGINAL, WISHES, Notify, Wishes
-from relay.store.tables import fax
+from relay.store.tables import delivery, fax
 from relay.submission import Recipient
 from transport.seam import Cause
 
@@ -186,6 +186,13 @@ def test_a_fax_that_has_ended_is_not_called_delayed(desk: Desk) -> None:
     desk.clock.now += 3600
     desk.mail_all()
     assert [told_machines(mail)[1]["Action"] for mail in desk.mails()] == ["delivered"]
+
+
+def test_a_fax_that_has_ended_waits_for_no_delay(desk: Desk) -> None:
+    """Lost otherwise: a fax cannot be erased for an hour after its receipt, because a mail waits that never goes."""
+    desk.sent(confirmed(), **asked(wishes(EVERYTHING), delayed_mail=3600.0))
+    desk.mail_all()
+    assert sorted((row.kind, row.state) for row in desk.rows(delivery)) == [("delayed", "done"), ("receipt", "done")]
 
 
 def test_what_was_accepted_is_told_where_the_policy_says_so(desk: Desk) -> None:

@@ -229,7 +229,7 @@ async def test_a_machine_keeps_within_its_numbers_limits(lobby: Lobby) -> None:
     for call in ("in-1", "in-2", "in-3"):
         await lobby.call(dials(CUSTOMER, call))
     assert [row.state for row in lobby.faxes()] == ["accepted", "accepted", "failed"]
-    assert "2 faxes an hour" in lobby.faxes()[2].reason
+    assert "has sent its faxes for this hour" in lobby.faxes()[2].reason
 
 
 async def test_a_call_to_a_machine_that_leaves_the_policy_is_the_last(lobby: Lobby) -> None:

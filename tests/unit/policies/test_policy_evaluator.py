@@ -87,6 +87,29 @@ def test_limits(policy: Policy, recipients: int, facts: dict[str, Any], reply: s
     assert len(decision.recipients) == recipients
 
 
+@pytest.mark.parametrize(
+    ("own", "senders", "reply"),
+    [
+        (Usage(9, 9, 49, 99), Usage(1, 1, 4, 4), "250 2.0.0"),
+        (Usage(0, 0, 50, 50), Usage(), "452 4.2.2 Your number has sent its pages for this hour. Try again later."),
+        (Usage(0, 0, 0, 100), Usage(), "452 4.2.2 Your number has sent its pages for this day. Try again later."),
+        (Usage(), Usage(2, 2), "452 4.2.2 You have sent your faxes for this hour. Try again later."),
+        (Usage(), Usage(0, 0, 0, 5), "452 4.2.2 You have sent your pages for this day. Try again later."),
+    ],
+)
+def test_pages_and_each_senders_share_are_limited(load_text: LoadText, own: Usage, senders: Usage, reply: str) -> None:
+    """Lost otherwise: one sender uses up what a whole office may send, or one fax of 1,000 pages its line."""
+    policy = load_text(f"""
+        numbers:
+          - number: {NUMBER}
+            deliver_to: [alice@example.com]
+            limits:
+              {{pages_per_hour: 50, pages_per_day: 100, per_sender: {{faxes_per_hour: 2, pages_per_day: 5}}}}
+    """)
+    decision = ask(policy, FAR, domain=None, usage={NUMBER: own}, sender_usage={NUMBER: senders})
+    assert decision.reply.startswith(reply)
+
+
 def test_each_recipient_has_its_verdict(policy: Policy) -> None:
     """One bad number would hold back the faxes to all the others, or be forgotten among them."""
     decision = ask(policy, FAR, "+4930123456", "12", "03-7654321")
