@@ -187,7 +187,8 @@ class Settings:
     """How the faxes of a number are made and dialled.
 
     ``header`` is the text of the line above a page ('' for none); ``priority`` 9 is dialled before 0;
-    ``share_of_line`` is the number's weight when several numbers wait for a channel; ``hours`` None: at any time.
+    ``share_of_line`` is the number's weight when several numbers wait for a channel; ``hours`` None: at any time;
+    ``delayed_mail`` None: only where a sender's server asks for it.
     """
 
     ident: str
@@ -201,6 +202,8 @@ class Settings:
     share_of_line: int
     retries: RetrySettings
     hours: Hours | None = None
+    accepted_mail: bool = False
+    delayed_mail: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class Operations:
             files=tuple(kept),
             recipients=recipients,
             answerable=bool(sending.deliver_to),
-            settings=submission_settings(sending.settings, sending, "en"),
+            settings=submission_settings(sending.settings, sending, self._policy.language),
         )
         made = await self._store.write(submit, self._ids, asked, self._clock())
         return {"submission": str(made.id), "faxes": [str(fax_id) for fax_id in made.faxes]}
@@ -147,7 +147,7 @@ class Operations:
             files=(File("test.txt", "text/plain", blob.size, blob.name),),
             recipients=(Recipient(known.number, to, {**known.settings, **once}),),
             answerable=False,
-            settings=submission_settings(sending.settings, sending, "en"),
+            settings=submission_settings(sending.settings, sending, self._policy.language),
         )
         made = await self._store.write(submit, self._ids, asked, self._clock())
         return {"fax": str(made.faxes[0])}

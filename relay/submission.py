@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from relay.errors import IllegalMove
 from relay.fax import Direction, Outbound
+from relay.notification import ORIGINAL
 from relay.store import destinations, faxes, routes
 from relay.store.engine import Topic, announce
 from relay.store.tables import attachment, document, fax, submission, submission_key
@@ -200,6 +201,7 @@ class Ledger:
 
     def _fax(self, asked: Submission, recipient: Recipient, submission_id: int, documents: dict[str, int]) -> int:
         settings = {**asked.settings, **recipient.settings}
+        settings.pop(ORIGINAL, None)  # once with the submission is enough
         taught_by = destinations.taught_by(recipient.number, settings)
         if destinations.still(self._lessons.get(taught_by), settings, self._now).resolution is not None:
             settings["resolution"] = COARSEST

@@ -25,6 +25,8 @@ MAX_NESTING: Final = 20
 MAX_PARSED: Final = 1000
 #: Addresses that a message is read as naming; more are not looked at.
 MAX_ADDRESSED: Final = 500
+#: Characters of a header that are kept to be given back in a report.
+MAX_RETURNED: Final = 8 * 1024
 #: RFC 5322 section 3.6 and RFC 2045 section 3: these stand at most once. Two of them are two readings of one message.
 SINGLETONS: Final = frozenset(
     {"from", "sender", "reply-to", "subject", "date", "message-id", "in-reply-to", "references"}

@@ -36,6 +36,7 @@ from relay.errors import Refusal
 from relay.intake import options, spool
 from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
 from relay.intake.parts import shown
+from relay.intake.wishes import NO_WISHES, wished
 from relay.policy import submission_settings
 from relay.submission import File, Recipient, Submission
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from policies import Decision, Policy
     from relay.intake.identity import Identity
     from relay.intake.message import Attachment, MailReader, ParsedMessage
+    from relay.notification import MailWishes, RecipientWishes
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
     from relay.submission import Submitted
@@ -70,7 +72,8 @@ class Envelope:
     established; each of ``identities`` gives its own for the From addresses that are its. ``client``: the address of
     the client itself, None where nobody knows it. ``each``: the client hears of each recipient (LMTP), so that one that
     is refused becomes no fax. ``examine``: asked for what the mail proves by itself, where the policy wants that: the
-    message and its From address in, proofs out, or :class:`relay.errors.Refusal`.
+    message and its From address in, proofs out, or :class:`relay.errors.Refusal`. ``wishes`` and ``recipient_wishes``:
+    what the client asked to be told of; ``heard_from``: what it calls itself.
     """
 
     source: str
@@ -81,6 +84,9 @@ class Envelope:
     identities: tuple[Identity, ...] = ()
     each: bool = False
     examine: Callable[[Path, str], Awaitable[frozenset[Proof]]] | None = None
+    wishes: MailWishes = NO_WISHES
+    recipient_wishes: tuple[RecipientWishes, ...] = ()
+    heard_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +287,8 @@ class Desk:
         number = decision.sender
         wants, subject = options.asked(mail.options, mail.subject, number)
         named = list(_recipients(self._policy, number.number, envelope.recipients, decision))
+        proof = self._proof(facts, number.number)
+        named, kept = wished(named, envelope, mail, facts.from_address, proof)
         refusals = tuple(
             _refusal(verdict.refusal)
             if verdict.refusal
@@ -298,7 +306,7 @@ class Desk:
         asked = Submission(
             source=envelope.source,
             sender=facts.from_address,
-            proof=self._proof(facts, number.number),
+            proof=proof,
             number=number.number,
             subject=subject,
             files=files,
@@ -306,7 +314,7 @@ class Desk:
             message_id=mail.message_id,
             thread=mail.thread,
             answerable=bool(envelope.return_path) and not mail.automatic,
-            settings=options.applied(wants, submission_settings(number.settings, number, decision.language)),
+            settings=options.applied(wants, submission_settings(number.settings, number, decision.language)) | kept,
         )
         return asked, refusals
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relay.confine import MIB, Limits
 from relay.errors import Refusal
-from relay.intake.bounds import MAX_ADDRESSED
+from relay.intake.bounds import MAX_ADDRESSED, MAX_RETURNED
 from relay.intake.pool import EndedChild, Nonsense, Pool
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class ParsedMessage(BaseModel):
     ``automatic``: a program sent it (RFC 3834); ``hops``: its Received lines; ``looped``: a fax relay made it.
     ``requested_number``: the text of X-Fax-From; ``options``: what other X-Fax headers ask for, as written.
     ``addressed``: the addresses of its To, Cc, Delivered-To and X-Original-To, each once; ``bounce``: its Return-Path
-    is the null one. ``skipped``: the parts that are nothing to fax, in words. ``body``: the text, if it has any.
+    is the null one. ``read_receipt``: the one address of Disposition-Notification-To (RFC 8098); ``header``: what of
+    the header a report gives back. ``skipped``: the parts that are nothing to fax, in words. ``body``: the text, if it
+    has any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -79,6 +81,8 @@ class ParsedMessage(BaseModel):
         default_factory=list
     )
     bounce: bool = False
+    read_receipt: Annotated[str, Field(max_length=320)] = ""
+    header: Annotated[str, Field(max_length=MAX_RETURNED)] = ""
 
 
 class MailReader:

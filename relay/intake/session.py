@@ -7,6 +7,7 @@ this subclass knows its inside; ``tests/integration/intake`` holds the contract.
   the library keeps each line in memory and a slow client for ever;
 * a message, once here, is taken in a task of its own, which the library's cancelling of a session does not reach;
 * addresses are read by a plain grammar; the library's parser is made for headers;
+* the parameters of DSN (RFC 3461) are read before the library turns all parameters into capitals;
 * every reply has an enhanced code, quotes no control characters and keeps to one line of 512 octets.
 """
 
@@ -23,9 +24,11 @@ from aiosmtpd.smtp import SMTP, Envelope, syntax
 
 from relay.intake.dotted import DotDecoder
 from relay.intake.identity import of_certificate
+from relay.notification import BadParameter, MailWishes, RecipientWishes, take_mail, take_recipient
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from relay.intake.address import FaxAddress
     from relay.intake.identity import Identity
@@ -58,6 +61,8 @@ class MailEnvelope(Envelope):
     def __init__(self) -> None:
         super().__init__()
         self.recipients: list[FaxAddress] = []
+        self.wishes = MailWishes()
+        self.recipient_wishes: list[RecipientWishes] = []
 
 
 class Host(Protocol):
@@ -118,6 +123,8 @@ class MailSession(SMTP):
             auth_require_tls=False,  # whether AUTH is offered now is ours to say: the library knows no implicit TLS
         )
         self._host = host
+        self._reads: Callable[[list[str]], tuple[Any, list[str]]] = take_mail
+        self._read: Any = None
 
     @property
     def peer(self) -> Any:
@@ -174,7 +181,35 @@ class MailSession(SMTP):
         matched = _PATH.fullmatch(arg.strip())
         if matched is None or not arg.isprintable():
             return None, None
-        return matched["path"] or NULL_PATH, matched["rest"] or ""
+        rest = matched["rest"] or ""
+        if self.session is not None and self.session.extended_smtp:  # after HELO the library refuses them all
+            self._read, others = self._reads(rest.split())
+            rest = " ".join(others)
+        return matched["path"] or NULL_PATH, rest
+
+    @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802  the library's name
+        """Begin a mail, with what its sender wants to be told of."""
+        envelope = cast("MailEnvelope", self.envelope)
+        self._reads, begun, self._read = take_mail, envelope.mail_from, None
+        try:
+            await super().smtp_MAIL(arg)
+        except BadParameter as bad:
+            await self.push(f"501 5.5.4 {bad}")
+        if begun is None and envelope.mail_from is not None and self._read is not None:
+            envelope.wishes = self._read
+
+    @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802  the library's name
+        """Take a recipient, with what the sender wants to be told of it."""
+        envelope = cast("MailEnvelope", self.envelope)
+        self._reads, count, self._read = take_recipient, len(envelope.recipients), None
+        try:
+            await super().smtp_RCPT(arg)
+        except BadParameter as bad:
+            await self.push(f"501 5.5.4 {bad}")
+        if len(envelope.recipients) > count:
+            envelope.recipient_wishes.append(self._read or RecipientWishes())
 
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802  the library's name

@@ -206,7 +206,8 @@ class _Listening:
         known = Envelope(
             "lmtp" if self._each else "smtp", tuple(envelope.recipients), return_path, self._proofs,
             client, session.identities, each=self._each,
-            examine=self._examination(client, session.greeted_as, return_path),
+            examine=self._examination(client, session.greeted_as, return_path), wishes=envelope.wishes,
+            recipient_wishes=tuple(envelope.recipient_wishes), heard_from=session.greeted_as,
         )  # fmt: skip
         return self._server.take(spool, known)
 
@@ -246,7 +247,7 @@ class _Hooks:
         lines = [line for line in offered[:-1] if not line.startswith("250-AUTH")]
         if server.logs_in:
             lines.append(f"250-AUTH {' '.join(MECHANISMS)}")
-        return ["\r\n".join([*lines, "250-PIPELINING", "250 ENHANCEDSTATUSCODES"]).encode()]
+        return ["\r\n".join([*lines, "250-PIPELINING", "250-DSN", "250 ENHANCEDSTATUSCODES"]).encode()]
 
     async def handle_AUTH(  # noqa: N802  the library's name
         self, server: MailSession, session: Session, _envelope: MailEnvelope, arguments: list[str]

@@ -43,6 +43,9 @@ POLICY = """
 domains:
   - name: fax.example.com
     default_region: IL
+  - name: fax.example.net
+    default_region: IL
+    language: he
 numbers:
   - number: +97231234567
     deliver_to: [alice@example.com]

@@ -28,6 +28,7 @@ async def test_what_is_advertised(relay: Relay) -> None:
             "250-8BITMIME",
             "250-SMTPUTF8",
             "250-PIPELINING",
+            "250-DSN",
             "250 ENHANCEDSTATUSCODES",
         ]
     )
