@@ -5,8 +5,9 @@ mistake at its place; :func:`decide` answers one mail from it, purely, with its 
 """
 
 from policies.addresses import BadAddress, Pattern, Reach, normalise_address, normalise_domain, parse_pattern
+from policies.approval import Approval, Asked
 from policies.decision import Decision, Facts, Reason, Usage, Verdict
-from policies.destinations import check_destination, check_recipient
+from policies.destinations import approval_for, check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
 from policies.evaluator import decide, resolve_domain
 from policies.explain import as_json, explain
@@ -57,6 +58,8 @@ __all__ = [
     "LADDER",
     "LANGUAGES",
     "T38",
+    "Approval",
+    "Asked",
     "BadAddress",
     "BadNumber",
     "Body",
@@ -105,6 +108,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "Window",
+    "approval_for",
     "as_json",
     "check_destination",
     "check_recipient",

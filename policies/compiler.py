@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from policies.addresses import Pattern, Reach
+from policies.approval_schema import approval_of
 from policies.features import features_of
 from policies.hours_schema import hours_of
 from policies.lines_compiler import LinesCompiler
@@ -150,6 +151,7 @@ class _Compiler:
             mail_options=frozenset(entry.mail_options),
             body=entry.body,
             retention=retention_of(self.retention, scope, entry.retention),
+            approval=approval_of(scope, entry.approval, limits.pages),
         )
         if Feature.MAIL_TO_FAX in entry.features:
             self._senders(scope, entry)

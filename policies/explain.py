@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from policies.approval import Asked
     from policies.decision import Decision, Reason, Verdict
     from policies.policy import Settings
 
@@ -64,7 +65,12 @@ def _line(reason: Reason) -> str:
 def _outcome(verdict: Verdict) -> str:
     if verdict.refusal is not None:
         return "refused"
-    return f"accepted, dialled as {verdict.dialled}"
+    accepted = f"accepted, dialled as {verdict.dialled}"
+    asked = verdict.approval
+    if asked is None:
+        return accepted
+    condition = "" if asked.over_pages is None else f" if it has more than {asked.over_pages} pages"
+    return f"{accepted} once {' or '.join(asked.by)} has approved it{condition}"
 
 
 def _reason(reason: Reason) -> dict[str, Json]:
@@ -92,9 +98,14 @@ def _recipient(verdict: Verdict) -> dict[str, Json]:
             "t38": override.t38.value,
             "concurrency": override.concurrency,
         },
+        "approval": None if verdict.approval is None else _approval(verdict.approval),
         "trunks": None if verdict.route is None else list(verdict.route.trunks),
         "reasons": [_reason(each) for each in (*verdict.reasons, *(verdict.route.reasons if verdict.route else ()))],
     }
+
+
+def _approval(asked: Asked) -> dict[str, Json]:
+    return {"by": list(asked.by), "within_seconds": int(asked.within.total_seconds()), "over_pages": asked.over_pages}
 
 
 def _settings(settings: Settings) -> dict[str, Json]:

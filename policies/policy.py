@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from policies.addresses import Pattern
+    from policies.approval import Approval
     from policies.hours import Hours
     from policies.lines import Device, Route, Trunk
     from policies.rewriting import Rewrite
@@ -220,6 +221,7 @@ class Number:
     mail_options: frozenset[MailOption] = frozenset()
     body: Body = Body.IGNORE
     retention: Retention = _KEPT
+    approval: Approval | None = None
 
     @property
     def receives(self) -> bool:

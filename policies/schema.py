@@ -12,6 +12,7 @@ from typing import Literal, Self, TypeAlias
 
 from pydantic import model_validator
 
+from policies.approval_schema import ApprovalEntry  # noqa: TC001 -- pydantic reads the keys' types
 from policies.entry import Entry, key
 from policies.fields import (
     Count,
@@ -26,7 +27,6 @@ from policies.fields import (
     MailAddress,
     MailDomain,
     NetworkText,
-    OneOrMore,
     Positive,
     Prefix,
     Rate,
@@ -47,7 +47,6 @@ from policies.policy import (
     Feature,
     MailOption,
     Mode,
-    NumberType,
     Paper,
     Proof,
     ReceiptPages,
@@ -55,6 +54,7 @@ from policies.policy import (
 )
 from policies.quotas import Quota
 from policies.retention_schema import RetentionEntry  # noqa: TC001 -- pydantic reads the keys' types
+from policies.selector_schema import SelectorEntry  # noqa: TC001 -- pydantic reads the keys' types
 
 #: The causes of the transport's closed list that a further call may mend.
 RetryCause: TypeAlias = Literal[
@@ -203,6 +203,7 @@ class NumberEntry(Entry):
     priority: Count = key("Faxes with a higher priority are dialled first.", default=5, ge=0, le=9)
     retries: RetriesEntry | None = key("In place of the section `retries`, for the keys given here.", default=None)
     hours: HoursEntry | None = key("When faxes are dialled. Without it, at any time.", default=None)
+    approval: ApprovalEntry | None = key("Which faxes wait for whose approval. Without it, none.", default=None)
     retention: RetentionEntry | None = key(
         "In place of the section `retention`, for the keys given here.", default=None
     )
@@ -212,26 +213,6 @@ class NumberEntry(Entry):
         ge=1,
         le=100,
     )
-
-
-class SelectorEntry(Entry):
-    """Which numbers a rule means. A number must fit every key that is given, and any one value of each."""
-
-    prefix: OneOrMore[Prefix] = key("First digits, with + and country code.", single=True, default_factory=list)
-    country: OneOrMore[CountryCode] = key("Countries, such as IL.", single=True, default_factory=list)
-    type: OneOrMore[NumberType] = key(
-        "Kinds of number. `premium`, `shared_cost` and `satellite` are denied unless an `allow` rule names the type.",
-        single=True,
-        default_factory=list,
-    )
-
-    @model_validator(mode="after")
-    def _names_numbers(self) -> Self:
-        if not (self.prefix or self.country or self.type):
-            raise told(
-                "the rule names no numbers", "name a prefix, a country or a type; 'otherwise' is for all numbers"
-            )
-        return self
 
 
 class RuleEntry(Entry):
