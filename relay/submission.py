@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from relay.errors import IllegalMove
 from relay.fax import Direction, Outbound
-from relay.store import destinations, faxes, routes
+from relay.store import destinations, faxes, holds, routes
 from relay.store.engine import Topic, announce
 from relay.store.tables import attachment, document, fax, submission, submission_key
 
@@ -235,8 +235,7 @@ def coarser_document(connection: sa.Connection, ids: IdSource, row: sa.Row[Any],
 
 
 def _ready(connection: sa.Connection, ids: IdSource, fax_id: int, pages: int, now: float) -> None:
-    changes = {"pages": pages, "not_before": now}
-    faxes.move(connection, ids, fax_id, Outbound.QUEUED, at=now, reason="ready to dial", changes=changes)
+    holds.ready(connection, ids, [fax_id], pages, at=now, reason="ready to dial")
 
 
 def resubmit(
@@ -261,7 +260,8 @@ def resubmit(
     trunks = trunks_again(row)
     if trunks == [routes.NOWHERE]:
         raise IllegalMove(f"no telephone line serves {row.peer} now; add a trunk to the policy, then send it again")
-    settings = {key: value for key, value in row.settings.items() if key != "gone"} | (
+    left = {"gone", "approval"} if holds.approved(connection, fax_id) else {"gone"}
+    settings = {key: value for key, value in row.settings.items() if key not in left} | (
         {"trunks": trunks} if trunks else {}
     )
     new = faxes.create(

@@ -21,6 +21,7 @@ from relay.mailer.letter import MAIL, MAIL_UTF8, Letter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from relay.mailer.asking import Enclosed
     from relay.mailer.language import Language
     from relay.mailer.notice import Notice
     from relay.mailer.receipt import Receipt
@@ -94,7 +95,13 @@ def receipt_letter(
 
 
 def notice_letter(
-    notice: Notice, language: Language, identity: Identity, envelope: Envelope, *, thread: Thread
+    notice: Notice,
+    language: Language,
+    identity: Identity,
+    envelope: Envelope,
+    *,
+    thread: Thread,
+    enclosed: Sequence[Enclosed] = (),
 ) -> Letter:
     """Return the mail of a notice; it joins the thread of the mail that asked for the fax, if its reader sent that."""
     message = _message(identity, envelope, notice.title)
@@ -102,6 +109,8 @@ def notice_letter(
     _join(message, thread)
     message.set_content(language.render("notice.txt", notice=notice))
     message.add_alternative(language.render("notice.html", notice=notice), subtype="html")
+    for one in enclosed:
+        message.add_attachment(one.data, *one.media_type.split("/"), filename=one.name)
     return _letter(message, envelope, sender="")
 
 

@@ -1,6 +1,7 @@
 """The outbox's mail lane: which events are mailed to whom, and how one delivery becomes a letter.
 
-A fax that we sent and that has ended: one receipt for its sender, where the sender is known and may be written to
+A fax that waits for a person: a mail to each who may decide (:mod:`relay.mailer.asking`). A fax that we sent and that
+has ended: one receipt for its sender, where the sender is known and may be written to
 (RFC 3834 section 2), and before it a notice where the fax waits for the hours of sending. A fax that we received: a
 mail to each mailbox of its number. A mail that was fetched and is not faxed: the reason, for its proven sender. A mail
 that is refused ends there: it is never answered by another mail.
@@ -11,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.fax import Direction, Inbound, Outbound, state, terminal
+from relay.mailer import asking, writing
 from relay.mailer import record as records
-from relay.mailer import writing
 from relay.mailer.compose import (
     Envelope,
     Identity,
@@ -26,7 +27,7 @@ from relay.mailer.compose import (
 from relay.mailer.notice import waiting
 from relay.mailer.receipt import Status, receipt
 from relay.mailer.received import received_fax
-from relay.outbox import RECEIVED_FAX, REFUSAL, Outcome, Patience, Post
+from relay.outbox import RECEIVED_FAX, REFUSAL, Delivered, Outcome, Patience, Post
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,7 +54,8 @@ class MailLane:
     """Mails receipts and received faxes.
 
     ``resend_link``: gives the URL that sends a fax again, and when it ends, for a fax id and the time at which it is
-    given out. A mailbox is never suspended: each mail is tried for three days and then fails with the server's words.
+    given out. ``answer_link``: gives those by which people decide. A mailbox is never suspended: each mail is tried
+    for three days and then fails with the server's words.
     """
 
     name = "mail"
@@ -66,10 +68,12 @@ class MailLane:
         languages: Languages,
         identity: Identity,
         resend_link: Callable[[int, float], tuple[str, float]],
+        answer_link: asking.AnswerLink,
         *,
         zone: tzinfo,
         patience: Patience | None = None,
     ) -> None:
+        self._answer_link = answer_link
         self.patience = patience or Patience()
         self._store = store
         self._carrier = carrier
@@ -86,6 +90,8 @@ class MailLane:
         direction = Direction(fax.direction)
         after = state(direction, event.after)
         if isinstance(after, Outbound):
+            if after is Outbound.HELD:
+                return asking.posts(event, fax, submission)
             return _to_sender(event, after, fax, submission)
         if after is Inbound.RECEIVED:
             kind = RECEIVED_FAX
@@ -101,6 +107,8 @@ class MailLane:
         if claim.row.kind == REFUSAL:
             return await self._carrier.send(self._refusal(claim.row.payload, envelope))
         record = await self._store.read(records.read, claim.row.fax_id)
+        if claim.row.kind in asking.KINDS:
+            return await self._ask(record, claim.row.kind, envelope)
         compose = {RECEIPT: self._receipt, WAITING: self._waiting}.get(claim.row.kind, self._received)
         return await self._carrier.send(await compose(record, envelope))
 
@@ -108,6 +116,24 @@ class MailLane:
         language = self._languages.get(record.fax.settings.get("language", "en"))
         notice = waiting(record, language, self._zone)
         return notice_letter(notice, language, self._identity, envelope, thread=_thread(record))
+
+    async def _ask(self, record: Record, kind: str, envelope: Envelope) -> Outcome:
+        """Mail about a fax that waits for a person, unless it waits no more."""
+        waiting = await self._store.read(asking.read, record.fax.id)
+        if isinstance(waiting, str):
+            return Delivered(f"not mailed: {waiting}")
+        language = self._languages.get(record.fax.settings.get("language", "en"))
+        zone, link, thread = self._zone, self._answer_link, Thread()
+        enclosed: tuple[asking.Enclosed, ...] = ()
+        if kind == asking.APPROVAL:
+            notice = asking.approval(record, waiting, envelope.to, language, zone, link)
+            enclosed = await asking.enclosures(record, self._enclosures)
+        elif kind == asking.CONFIRM:
+            notice = asking.confirm(record, waiting, language, zone, link)
+        else:
+            notice, thread = asking.held(record, waiting, language, zone), _thread(record)
+        letter = notice_letter(notice, language, self._identity, envelope, thread=thread, enclosed=enclosed)
+        return await self._carrier.send(letter)
 
     async def _receipt(self, record: Record, envelope: Envelope) -> Letter:
         language = self._languages.get(record.fax.settings.get("language", "en"))
@@ -148,6 +174,8 @@ class MailLane:
         """Return a link to send it again, where there is something to send."""
         if status not in _RESENDABLE or record.document is None or record.document.blob is None:
             return None
+        if any(event.kind == "fax.refused" for event in record.events):
+            return None  # whoever decides about it has answered: a link would only ask again
         url, until = self._resend_link(record.fax.id, at)
         return Invitation(url, writing.moment(until, self._zone))
 

@@ -18,7 +18,7 @@ import structlog
 from converters import Broken, Converter, FaxDocument, Refused, Rendering, Source
 from relay.errors import LostClaim
 from relay.fax import Outbound
-from relay.store import faxes, queue
+from relay.store import faxes, holds, queue
 from relay.store.engine import Store, Topic
 from relay.store.tables import attachment, document, fax
 from relay.submission import RENDERING
@@ -142,11 +142,8 @@ class Preparing:
             for page in made.pages
         ]
         queue.keep(connection, document, claim, blob=blob, pages=pages, size=made.size, report=report)
-        for fax_id in self._preparing(connection, claim):
-            faxes.move(
-                connection, self._ids, fax_id, Outbound.QUEUED, at=now, reason=ready,
-                detail={"pages": pages}, changes={"pages": pages, "not_before": now},
-            )  # fmt: skip
+        faxes_of_it = self._preparing(connection, claim)
+        holds.ready(connection, self._ids, faxes_of_it, pages, at=now, reason=ready, detail={"pages": pages})
 
     def _give_up(self, connection: sa.Connection, claim: queue.Claim, sentence: str) -> None:
         queue.keep(connection, document, claim, refusal=sentence)

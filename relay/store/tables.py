@@ -273,10 +273,16 @@ hold = sa.Table(
     sa.Column("asked", sa.JSON, nullable=False, doc="the mail addresses of those who may decide"),
     sa.Column("created_at", _Time, nullable=False),
     sa.Column("until", _Time, nullable=False, doc="when nobody's answer is a denial"),
-    sa.Column("verdict", sa.String(8), doc="approve, deny; none: open"),
+    sa.Column("verdict", sa.String(8), doc="approve, deny, moot; none: open"),
     sa.Column("decided_at", _Time),
     sa.Column("decided_by", sa.String(320)),
-    sa.Column("reason", sa.Text, nullable=False, server_default="", doc="a denial's, for the sender"),
+    sa.Column(
+        "reason",
+        sa.Text,
+        nullable=False,
+        server_default="",
+        doc="a denial's, or a refusal's that waits, for the sender",
+    ),
     sa.UniqueConstraint("fax_id", "kind"),
 )
 _open = hold.c.verdict.is_(None)
