@@ -6,6 +6,7 @@ mistake at its place; :func:`decide` answers one mail from it, purely, with its 
 
 from policies.addresses import BadAddress, Pattern, Reach, normalise_address, normalise_domain, parse_pattern
 from policies.approval import Approval, Asked
+from policies.confirmation import once_confirmed
 from policies.decision import Decision, Facts, Reason, Usage, Verdict
 from policies.destinations import approval_for, check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
@@ -119,6 +120,7 @@ __all__ = [
     "next_opening",
     "normalise_address",
     "normalise_domain",
+    "once_confirmed",
     "parse_number",
     "parse_pattern",
     "resolve_domain",

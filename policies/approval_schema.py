@@ -47,9 +47,14 @@ def approval_of(scope: Scope, entry: ApprovalEntry | None, pages: int | None) ->
     if entry.over_pages is not None and pages is not None and entry.over_pages >= pages:
         message = f"no fax has more than the {pages} pages of limits.pages"
         scope.tell(message, "write fewer pages, or remove the key", "over_pages")
-    if entry.within < _SHORTEST:
-        scope.tell("nobody can answer in less than a minute", "write 1m at least, such as 2d", "within")
+    check_wait(scope, entry.within, "within")
     return Approval(tuple(entry.by), entry.within, entry.over_pages, _rule(scope, entry), scope.source())
+
+
+def check_wait(scope: Scope, wait: timedelta, key: str) -> None:
+    """Tell a wait for a person in which no person can answer."""
+    if wait < _SHORTEST:
+        scope.tell("nobody can answer in less than a minute", "write 1m at least, such as 1d", key)
 
 
 def _rule(scope: Scope, entry: ApprovalEntry) -> DestinationRule | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from policies.addresses import Pattern, Reach
-from policies.approval_schema import approval_of
+from policies.approval_schema import approval_of, check_wait
 from policies.features import features_of
 from policies.hours_schema import hours_of
 from policies.lines_compiler import LinesCompiler
@@ -121,6 +121,7 @@ class _Compiler:
         features = features_of(scope, entry, self.lines)
         scope.no_repeats("deliver_to", entry.deliver_to)
         scope.no_repeats("features", entry.features)
+        check_wait(scope, entry.confirm_within, "confirm_within")
         limits = entry.limits
         self.numbers[entry.number] = Number(
             number=entry.number,
@@ -151,6 +152,7 @@ class _Compiler:
             mail_options=frozenset(entry.mail_options),
             body=entry.body,
             retention=retention_of(self.retention, scope, entry.retention),
+            confirm_within=entry.confirm_within,
             approval=approval_of(scope, entry.approval, limits.pages),
         )
         if Feature.MAIL_TO_FAX in entry.features:

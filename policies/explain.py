@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 
-def explain(decision: Decision) -> str:
-    """Return some lines of text. A line that begins with ``+`` is a rule that took effect, one with ``-`` did not."""
+def explain(decision: Decision, confirmed: Decision | None = None) -> str:
+    """Return some lines of text. A line that begins with ``+`` is a rule that took effect, one with ``-`` did not.
+
+    ``confirmed``: the decision once the sender has confirmed the mail, where that is asked for.
+    """
     sender = f"sends as {decision.sender.number}" if decision.sender else "may not send"
     lines = [f"Sender: {sender}", *map(_line, decision.reasons)]
     for verdict in decision.recipients:
@@ -29,11 +32,15 @@ def explain(decision: Decision) -> str:
     lines += ["", f"Reply to the mail: {decision.reply}"]
     if (until := _waits_until(decision)) is not None:
         lines.append(f"Dialled when the hours of sending begin: {until}")
+    if confirmed is not None and confirmed.sender is not None:
+        wait = in_words(confirmed.sender.confirm_within)
+        held = "Unless it is automatic mail, it is taken and held: a link is mailed to its From address, and for"
+        lines += ["", f"{held} {wait} the click counts as proof confirm:", explain(confirmed)]
     return "\n".join(lines)
 
 
-def as_json(decision: Decision) -> dict[str, Json]:
-    """Return the decision as JSON data; the keys are stable."""
+def as_json(decision: Decision, confirmed: Decision | None = None) -> dict[str, Json]:
+    """Return the decision as JSON data; the keys are stable. ``confirmed``: as for :func:`explain`."""
     refusal = decision.refusal
     return {
         "accepted": decision.accepted,
@@ -43,10 +50,24 @@ def as_json(decision: Decision) -> dict[str, Json]:
         "refusal": None if refusal is None else refusal.kind.label,
         "missing_proofs": sorted(proof.value for proof in decision.missing_proofs),
         "waits_until": _waits_until(decision),
+        "once_confirmed": None if confirmed is None else as_json(confirmed),
         "settings": None if decision.settings is None else _settings(decision.settings),
         "reasons": [_reason(each) for each in decision.reasons],
         "recipients": [_recipient(verdict) for verdict in decision.recipients],
     }
+
+
+def in_words(length: timedelta) -> str:
+    """Return a length of time as files write it.
+
+    >>> in_words(timedelta(days=1)), in_words(timedelta(minutes=90))
+    ('1d', '1h30m')
+    """
+    minutes, seconds = divmod(int(length.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def _waits_until(decision: Decision) -> str | None:

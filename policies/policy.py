@@ -205,6 +205,7 @@ class Number:
 
     ``deliver_to_devices``: names of devices that received faxes are sent to. ``inbound_calls``: how many may come in
     at once; ``None``: any. ``features`` has ``DEVICE`` only where a device has this number or gets its faxes.
+    ``confirm_within``: how long a mail waits for its sender's click.
     """
 
     number: str
@@ -222,6 +223,7 @@ class Number:
     body: Body = Body.IGNORE
     retention: Retention = _KEPT
     approval: Approval | None = None
+    confirm_within: timedelta = timedelta(days=1)
 
     @property
     def receives(self) -> bool:

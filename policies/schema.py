@@ -83,8 +83,9 @@ class SenderEntry(Entry):
     )
     proof: Proof = key(
         "`dmarc`: an aligned SPF or DKIM pass. `auth`: an SMTP login bound to the address. `client-cert`: a TLS client "
-        "certificate. `network`: the client's address is in `networks`. `confirm`: the sender clicked a link that was "
-        "mailed to them. `none`: no proof, counted only on loopback and on listeners named as trusted.",
+        "certificate. `network`: the client's address is in `networks`. `confirm`: the mail is held, a link is mailed "
+        "to the From address, and its click counts; asked for only where no other rule lets the mail through, never of "
+        "automatic mail. `none`: no proof, counted only on loopback and on listeners named as trusted.",
         default=Proof.DMARC,
     )
     networks: list[NetworkText] = key(
@@ -174,6 +175,10 @@ class NumberEntry(Entry):
         default=None,
     )
     senders: list[SenderEntry] = key("Who may send as this number.", default_factory=list)
+    confirm_within: LongDuration = key(
+        "How long a mail whose sender is asked to confirm it waits for the click; then it is deleted.",
+        default=timedelta(days=1),
+    )
     default_for: list[SenderPattern] = key(
         "Senders who may send from several numbers and use this one unless their mail names another in `X-Fax-From`.",
         default_factory=list,

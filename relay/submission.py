@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from relay.ids import IdSource
 
+#: Seconds after the end of its sender's time before a document could be made: it is erased by then.
+_SPARE = 3600.0
 #: How long a repeat is recognised, in seconds.
 KEY_LIFE = 7 * 24 * 3600.0
 
@@ -62,6 +64,7 @@ class Submission:
 
     ``answerable`` is false for automatic mail, which is never answered (RFC 3834 section 2). ``thread``: the
     References that an answer carries. ``once``: names the deed where there is no Message-ID to know a repeat by.
+    ``confirm_until``: ``sender`` is only claimed, and has so long to confirm it; seconds since 1970.
     """
 
     source: str
@@ -77,6 +80,7 @@ class Submission:
     settings: Mapping[str, Any] = field(default_factory=dict)
     resend_of: int | None = None
     once: str | None = None
+    confirm_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,23 @@ def submit(connection: sa.Connection, ids: IdSource, asked: Submission, now: flo
                 connection.execute(
                     submission_key.insert().values(key=key, fax_id=made[index], expires_at=now + KEY_LIFE)
                 )
-    if fresh:
+    if fresh and asked.confirm_until is not None:
+        _await_sender(connection, ids, asked, submission_id, now)
+    elif fresh:
         announce(connection, Topic.PREPARE)
     return Submitted(submission_id, tuple(made[index] for index in range(len(keys))), len(keys) - len(fresh))
+
+
+def _await_sender(
+    connection: sa.Connection, ids: IdSource, asked: Submission, submission_id: int | None, now: float
+) -> None:
+    """Hold the faxes of a submission whose sender is only claimed; each keeps why it is to be refused, if it is."""
+    assert asked.sender is not None  # noqa: S101 -- a claimed sender is there to be asked
+    assert asked.confirm_until is not None  # noqa: S101 -- the caller looked
+    refusals = {recipient.number: recipient.refusal for recipient in asked.recipients}
+    rows = connection.execute(sa.select(fax.c.id, fax.c.peer).where(fax.c.submission_id == submission_id))
+    held = {row.id: refusals[row.peer] for row in rows.all()}
+    holds.unconfirmed(connection, ids, dict(sorted(held.items())), asked.sender, at=now, until=asked.confirm_until)
 
 
 def submission_key_of(asked: Submission, recipient: Recipient) -> str | None:
@@ -119,6 +137,8 @@ def submission_key_of(asked: Submission, recipient: Recipient) -> str | None:
     digest = hashlib.sha256()
     for part in (asked.sender or "", asked.message_id, *(file.blob for file in asked.files), recipient.number):
         digest.update(f"{len(part)}:{part}".encode())
+    if asked.confirm_until is not None:  # what nobody has confirmed must not stand for a mail with a proof
+        digest.update(b"unconfirmed")
     return digest.hexdigest()
 
 
@@ -178,7 +198,11 @@ def _insert_fax(
         {
             "direction": Direction.OUTBOUND.value,
             "submission_id": submission_id,
-            "document_id": None if recipient.refusal else _document(connection, ids, submission_id, settings, now),
+            "document_id": None
+            if recipient.refusal
+            else _document(
+                connection, ids, submission_id, settings, now, not_before=(asked.confirm_until or -_SPARE) + _SPARE
+            ),
             "number": asked.number,
             "peer": recipient.number,
             "peer_written": recipient.written,
@@ -192,13 +216,19 @@ def _insert_fax(
         },
         reason=f"accepted by {asked.source}",
     )
-    if recipient.refusal:
+    if recipient.refusal and asked.confirm_until is None:
         faxes.move(connection, ids, fax_id, Outbound.FAILED, at=now, reason=recipient.refusal)
     return fax_id
 
 
 def _document(
-    connection: sa.Connection, ids: IdSource, submission_id: int, settings: Mapping[str, Any], now: float
+    connection: sa.Connection,
+    ids: IdSource,
+    submission_id: int,
+    settings: Mapping[str, Any],
+    now: float,
+    *,
+    not_before: float = 0.0,
 ) -> int:
     """Return the document of this submission in the rendering that the settings ask for: each is made once."""
     rendering = ":".join(str(settings.get(key, default)) for key, default in RENDERING.items())
@@ -208,7 +238,9 @@ def _document(
         return int(known)
     document_id = ids()
     connection.execute(
-        document.insert().values(id=document_id, submission_id=submission_id, rendering=rendering, created_at=now)
+        document.insert().values(
+            id=document_id, submission_id=submission_id, rendering=rendering, created_at=now, not_before=not_before
+        )
     )
     return document_id
 

@@ -34,7 +34,7 @@ from policies import (
 )
 from relay.confine import MIB, ChildDied
 from relay.errors import Refusal
-from relay.intake import options
+from relay.intake import confirming, options
 from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
 from relay.intake.parts import shown
 from relay.policy import submission_settings
@@ -72,7 +72,8 @@ class Envelope:
     established; each of ``identities`` gives its own for the From addresses that are its. ``client``: the address of
     the client itself, None where nobody knows it. ``each``: the client hears of each recipient (LMTP), so that one that
     is refused becomes no fax. ``examine``: asked for what the mail proves by itself, where the policy wants that: the
-    message and its From address in, proofs out, or :class:`relay.errors.Refusal`.
+    message and its From address in, proofs out, or :class:`relay.errors.Refusal`. ``asks``: the From address may be
+    asked by mail to confirm it (proof confirm).
     """
 
     source: str
@@ -83,6 +84,7 @@ class Envelope:
     identities: tuple[Identity, ...] = ()
     each: bool = False
     examine: Callable[[Path, str], Awaitable[frozenset[Proof]]] | None = None
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Accepted:
     ``faxes``: one id for each number, in order; ``refused`` of them failed at once, with a mail that says why.
     ``submission`` is the one that the first fax belongs to. ``repeated``: all of it was here before and nothing new
     was made. ``refusals``: what becomes of each of the envelope's recipients, ``None`` for those that are taken.
+    ``unconfirmed``: its sender was asked to confirm it, and it waits.
     """
 
     submission: int
@@ -99,6 +102,7 @@ class Accepted:
     refused: int
     repeated: bool
     refusals: tuple[Refusal | None, ...]
+    unconfirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,8 @@ class Desk:
         mail = opened.mail
         _check_loop(mail)
         facts = await self._proven(opened.message, self._facts(mail, envelope), envelope)
+        if envelope.asks and _answerable(mail, envelope):
+            facts = confirming.asking(self._policy.current, facts) or facts
         decision = self._decide(facts)
         wanted = _wanted(mail, decision)
         self._check_files(wanted)
@@ -202,7 +208,7 @@ class Desk:
         if mail.message_id is None:
             asked = replace(asked, once=once)
         made = await self._store.write(self._commit, asked, facts, beside)
-        accepted = replace(made, refusals=refusals)
+        accepted = replace(made, refusals=refusals, unconfirmed=asked.confirm_until is not None)
         log.info(
             "mail repeated" if accepted.repeated else "mail accepted",
             submission=accepted.submission,
@@ -293,6 +299,7 @@ class Desk:
         once: dict[str, Recipient] = {}
         for one in wanted:
             once.setdefault(one.number, one)
+        unconfirmed = Proof.CONFIRM in facts.proofs
         asked = Submission(
             source=envelope.source,
             sender=facts.from_address,
@@ -303,7 +310,8 @@ class Desk:
             recipients=tuple(once.values()),
             message_id=mail.message_id,
             thread=mail.thread,
-            answerable=bool(envelope.return_path) and not mail.automatic,
+            answerable=_answerable(mail, envelope) and not unconfirmed,
+            confirm_until=self._clock() + number.confirm_within.total_seconds() if unconfirmed else None,
             settings=options.applied(wants, submission_settings(number.settings, number, decision.language)),
         )
         return asked, refusals
@@ -334,6 +342,8 @@ class Desk:
         if (
             made.id is not None
         ):  # a repeat uses up nothing: whoever did not hear our 250 is not refused for asking again
+            if asked.confirm_until is not None:
+                confirming.check(connection, self._ids, facts.from_address, facts.client_ip, asked.number, now=now)
             self._decide(replace(facts, usage={asked.number: used}, sender_usage={asked.number: by_sender}))
         first = (
             made.id or connection.execute(sa.select(fax.c.submission_id).where(fax.c.id == made.faxes[0])).scalar_one()
@@ -347,6 +357,11 @@ def _wanted(mail: ParsedMessage, decision: Decision) -> list[Attachment]:
     if mail.body is not None and decision.sender is not None and decision.sender.body is Body.PAGE:
         return [mail.body, *mail.attachments]
     return mail.attachments
+
+
+def _answerable(mail: ParsedMessage, envelope: Envelope) -> bool:
+    """Whether a mail's sender may be written to (RFC 3834 section 2)."""
+    return bool(envelope.return_path) and not mail.automatic
 
 
 def _check_loop(mail: ParsedMessage) -> None:

@@ -68,10 +68,10 @@ def posts(event: sa.Row[Any], fax: sa.Row[Any], submission: sa.Row[Any] | None) 
     return found
 
 
-def read(connection: sa.Connection, fax_id: int) -> Waiting | str:
-    """Return what a fax waits for, or why it does not wait any more."""
+def read(connection: sa.Connection, fax_id: int, kind: str) -> Waiting | str:
+    """Return what a fax waits for, or why it does not wait any more. ``kind``: of the mail about it."""
     try:
-        asked = holds.question(connection, fax_id)
+        asked = holds.question(connection, fax_id, holds.Kind.CONFIRM if kind == CONFIRM else holds.Kind.APPROVAL)
     except (Decided, IllegalMove) as over:
         return str(over)
     return Waiting(asked, tuple(faxes.get(connection, one).peer for one in asked.fax_ids))

@@ -119,7 +119,7 @@ class MailLane:
 
     async def _ask(self, record: Record, kind: str, envelope: Envelope) -> Outcome:
         """Mail about a fax that waits for a person, unless it waits no more."""
-        waiting = await self._store.read(asking.read, record.fax.id)
+        waiting = await self._store.read(asking.read, record.fax.id, kind)
         if isinstance(waiting, str):
             return Delivered(f"not mailed: {waiting}")
         language = self._languages.get(record.fax.settings.get("language", "en"))

@@ -105,14 +105,22 @@ def unconfirmed(
     _hold(connection, ids, held, Kind.CONFIRM, (sender,), why, at=at, until=until, refusals=held)
 
 
-def question(connection: sa.Connection, fax_id: int, *, lock: bool = False) -> Question:
-    """Return what a fax waits for.
+def unconfirmed_of(connection: sa.Connection, number: str) -> int:
+    """Return how many faxes of a number wait for their senders."""
+    both = hold.join(fax, fax.c.id == hold.c.fax_id)
+    waits = sa.and_(fax.c.number == number, hold.c.kind == Kind.CONFIRM.value, hold.c.verdict.is_(None))
+    return connection.execute(sa.select(sa.func.count()).select_from(both).where(waits)).scalar_one()
+
+
+def question(connection: sa.Connection, fax_id: int, kind: Kind | None = None, *, lock: bool = False) -> Question:
+    """Return what a fax waits for. ``kind``: of which question; the last one by default.
 
     Raises :class:`relay.errors.NotFound`, :class:`relay.errors.Decided` where somebody has answered, and
     :class:`relay.errors.IllegalMove` where nobody was asked or it does not matter any more.
     """
     row = faxes.get(connection, fax_id)
-    query = sa.select(hold).where(hold.c.fax_id == fax_id).order_by(hold.c.created_at.desc(), hold.c.id.desc())
+    here = hold.c.fax_id == fax_id if kind is None else sa.and_(hold.c.fax_id == fax_id, hold.c.kind == kind.value)
+    query = sa.select(hold).where(here).order_by(hold.c.created_at.desc(), hold.c.id.desc())
     last = connection.execute(query.limit(1).with_for_update() if lock else query.limit(1)).first()
     if last is None:
         raise IllegalMove(f"fax {fax_id} waits for nobody: it is {row.state}")
@@ -143,13 +151,21 @@ def told(row: sa.Row[Any]) -> str:
 
 
 def decide(
-    connection: sa.Connection, ids: IdSource, fax_id: int, verdict: Verdict, *, by: str, at: float, reason: str = ""
+    connection: sa.Connection,
+    ids: IdSource,
+    fax_id: int,
+    verdict: Verdict,
+    *,
+    by: str,
+    at: float,
+    reason: str = "",
+    kind: Kind | None = None,
 ) -> Question:
     """Answer what a fax waits for, for it and all that wait with it; return the question.
 
     Raises as :func:`question` does, and :class:`relay.errors.IllegalMove` where the time to answer is over.
     """
-    asked = question(connection, fax_id, lock=True)
+    asked = question(connection, fax_id, kind, lock=True)
     if at >= asked.until:
         raise IllegalMove(f"the time to answer for fax {fax_id} is over")
     _close(connection, asked.rows, verdict, at=at, by=by, reason=reason)

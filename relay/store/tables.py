@@ -305,6 +305,15 @@ audit = sa.Table(
     sa.Column("erased_by", sa.String(64), nullable=False, doc="the policy, or who"),
 )
 
+confirmation = sa.Table(
+    "confirmation",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("whom", sa.String(340), nullable=False, doc="`from ADDRESS`, the claimed sender, or `by CLIENT`"),
+    sa.Column("asked_at", _Time, nullable=False),
+    sa.Index("ix_confirmation_whom_asked_at", "whom", "asked_at"),
+)
+
 link_use = sa.Table(
     "link_use",
     metadata,

@@ -121,7 +121,7 @@ class Answers:
         verdict = holds.Verdict.DENY if link.action is Action.DENY else holds.Verdict.APPROVE
         done = holds.decide(
             connection, self._ids, link.fax_id, verdict, by=who, at=self._clock(),
-            reason=reason if verdict is holds.Verdict.DENY else "",
+            reason=reason if verdict is holds.Verdict.DENY else "", kind=_KIND[link.action],
         )  # fmt: skip
         plural = len(done.fax_ids) > 1
         faxes_, are = ("faxes", "are") if plural else ("fax", "is")
@@ -135,9 +135,9 @@ class Answers:
                 return Page(f"The {faxes_} will be sent", ("You will get a receipt.",), fax_id=link.fax_id)
 
     def _asked(self, connection: sa.Connection, link: Link) -> tuple[holds.Question, str]:
-        """Return what is asked, and who holds the link; raises :class:`BadLink` where it is of another question."""
-        asked = holds.question(connection, link.fax_id)
-        if asked.kind is not _KIND[link.action] or link.position is None or link.position >= len(asked.asked):
+        """Return what is asked, and who holds the link."""
+        asked = holds.question(connection, link.fax_id, _KIND[link.action])
+        if link.position is None or link.position >= len(asked.asked):
             raise BadLink
         return asked, asked.asked[link.position]
 
