@@ -42,8 +42,8 @@ Commented files to start from are in `policies/examples/`.
    `X-Fax-From`, if a rule permits it; else the one that lists the exact address; else the one that lists the domain;
    else the one that lists the subdomains of a domain above, the nearest first. Where several do at the same step, the
    one with the sender in `default_for` is taken; without it the mail is refused with their names. A mail that no rule
-   lets through but one with proof `confirm` is held: its From address is mailed a link, at most 3 times an hour and 10 a
-   day, and at most 20 times an hour for one client. Without a click it is deleted, and nobody is told.
+   lets through but one with proof `confirm` is held: its From address is mailed a link, at most 3 times an hour and 10
+   a day, and at most 20 times an hour for one client. Without a click it is deleted, and nobody is told.
 2. **The mail's limits**: recipients, the size of each attachment, pages.
 3. **Each recipient.** National digits are read by the `default_region` of the number, else of the domain. The number
    is rewritten, then the rules are looked at in order, and the first that fits decides. Premium, shared cost and

@@ -70,5 +70,5 @@ def test_mistakes_in_an_approval_are_told(mistakes: Mistakes) -> None:
     assert len(found) == 3
     assert any("no fax has more than the 9 pages of limits.pages" in one for one in found)
     assert mistakes(POLICY.format(approval="{by: []}"))
-    (found,) = mistakes(POLICY.format(approval="{by: [a@example.com]}") + "    confirm_within: 5s\n")
-    assert "nobody can answer in less than a minute" in found
+    (told,) = mistakes(POLICY.format(approval="{by: [a@example.com]}") + "    confirm_within: 5s\n")
+    assert "nobody can answer in less than a minute" in told
