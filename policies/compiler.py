@@ -22,6 +22,7 @@ from policies.policy import (
     Domain,
     Feature,
     Limits,
+    MailOption,
     Number,
     Override,
     Policy,
@@ -122,6 +123,8 @@ class _Compiler:
         scope.no_repeats("deliver_to", entry.deliver_to)
         scope.no_repeats("features", entry.features)
         check_wait(scope, entry.confirm_within, "confirm_within")
+        if "schedule_within" in entry.model_fields_set and MailOption.SCHEDULE not in entry.mail_options:
+            scope.tell("it has no effect without the mail option schedule", "add it to mail_options", "schedule_within")
         limits = entry.limits
         self.numbers[entry.number] = Number(
             number=entry.number,
@@ -153,6 +156,8 @@ class _Compiler:
             body=entry.body,
             retention=retention_of(self.retention, scope, entry.retention),
             confirm_within=entry.confirm_within,
+            schedule_within=entry.schedule_within,
+            zone=entry.time_zone or (entry.hours.zone if entry.hours is not None else "UTC"),
             approval=approval_of(scope, entry.approval, limits.pages),
         )
         if Feature.MAIL_TO_FAX in entry.features:

@@ -63,6 +63,10 @@ class MailOption(Enum):
     MODE = "mode"
     PRIORITY = "priority"
     RETRIES = "retries"
+    COVER = "cover"
+    SCHEDULE = "schedule"
+    BILLING = "billing"
+    NOTIFY = "notify"
 
 
 class Body(Enum):
@@ -70,6 +74,7 @@ class Body(Enum):
 
     IGNORE = "ignore"
     PAGE = "page"
+    COVER = "cover"
 
 
 class ReceiptPages(Enum):
@@ -205,7 +210,8 @@ class Number:
 
     ``deliver_to_devices``: names of devices that received faxes are sent to. ``inbound_calls``: how many may come in
     at once; ``None``: any. ``features`` has ``DEVICE`` only where a device has this number or gets its faxes.
-    ``confirm_within``: how long a mail waits for its sender's click.
+    ``confirm_within``: how long a mail waits for its sender's click; ``schedule_within``: how far ahead a mail may ask
+    for its time. ``zone``: the time zone (IANA name) of the times in its mails and on its covers.
     """
 
     number: str
@@ -224,6 +230,8 @@ class Number:
     retention: Retention = _KEPT
     approval: Approval | None = None
     confirm_within: timedelta = timedelta(days=1)
+    schedule_within: timedelta = timedelta(days=30)
+    zone: str = "UTC"
 
     @property
     def receives(self) -> bool:

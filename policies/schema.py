@@ -55,6 +55,7 @@ from policies.policy import (
 from policies.quotas import Quota
 from policies.retention_schema import RetentionEntry  # noqa: TC001 -- pydantic reads the keys' types
 from policies.selector_schema import SelectorEntry  # noqa: TC001 -- pydantic reads the keys' types
+from policies.times import ZoneName  # noqa: TC001 -- pydantic reads the keys' types
 
 #: The causes of the transport's closed list that a further call may mend.
 RetryCause: TypeAlias = Literal[
@@ -185,13 +186,25 @@ class NumberEntry(Entry):
     )
     body: Body = key(
         "What becomes of the text of a mail: `ignore`, or `page`: its plain text is faxed before the attachments, and "
-        "a mail without any is faxed too.",
+        "a mail without any is faxed too; or `cover`: the same on a cover page, under to, from, date, number of pages "
+        "and the subject as its title.",
         default=Body.IGNORE,
     )
     mail_options: list[MailOption] = key(
         "What its senders may ask for in a mail: by a header, `X-Fax-Resolution: fine`, or in the subject, "
-        "`::resolution=fine`. Never more retries than the number has.",
+        "`::resolution=fine`. Never more retries than the number has. `cover`: `yes` or `no`. `schedule`: when it is "
+        "dialled first, `22:30` or `2026-12-24T08:00`. `billing`: a code that is kept with the fax and shown on the "
+        "receipt. `notify`: mails about the fax, `all`, only of a `failure`, or `none`.",
         default_factory=list,
+    )
+    schedule_within: LongDuration = key(
+        "How far ahead a mail may ask for the time of its fax, where `mail_options` has `schedule`.",
+        default=timedelta(days=30),
+    )
+    time_zone: ZoneName | None = key(
+        "Time zone of the times that its mails ask for, and of the date on its covers. Without it, that of `hours`, or "
+        "UTC.",
+        default=None,
     )
     ident: Ident | None = key(
         "Identification sent to the far machine (TSI): up to 20 of digits, space and +. Without it, the number.",

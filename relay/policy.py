@@ -162,6 +162,7 @@ def submission_settings(settings: Settings, number: Number, language: str) -> di
         "share_of_line": settings.share_of_line,
         "receipt_pages": settings.receipt_pages.value,
         "language": number.language or language,
+        "zone": number.zone,
         "retries": retries_json(settings.retries),
     }
     if number.limits.pages is not None:

@@ -201,7 +201,13 @@ def _insert_fax(
             "document_id": None
             if recipient.refusal
             else _document(
-                connection, ids, submission_id, settings, now, not_before=(asked.confirm_until or -_SPARE) + _SPARE
+                connection,
+                ids,
+                submission_id,
+                settings,
+                recipient.number,
+                now,
+                not_before=(asked.confirm_until or -_SPARE) + _SPARE,
             ),
             "number": asked.number,
             "peer": recipient.number,
@@ -226,12 +232,18 @@ def _document(
     ids: IdSource,
     submission_id: int,
     settings: Mapping[str, Any],
+    peer: str,
     now: float,
     *,
     not_before: float = 0.0,
 ) -> int:
-    """Return the document of this submission in the rendering that the settings ask for: each is made once."""
+    """Return the document of this submission in the rendering that the settings ask for: each is made once.
+
+    A cover page names whom it is for, so that each ``peer`` has a document of its own where there is one.
+    """
     rendering = ":".join(str(settings.get(key, default)) for key, default in RENDERING.items())
+    if settings.get("cover"):
+        rendering += f":{peer}"
     here = sa.and_(document.c.submission_id == submission_id, document.c.rendering == rendering)
     known = connection.execute(sa.select(document.c.id).where(here)).scalar()
     if known is not None:
@@ -245,7 +257,8 @@ def _document(
     return document_id
 
 
-#: The settings that make a rendering, with their defaults, in the order of ``document.rendering``.
+#: The settings that make a rendering, with their defaults, in the order of ``document.rendering``; behind them may
+#: stand the number that its cover page names.
 RENDERING = {"resolution": "fine", "mode": "auto", "paper": "a4", "max_pages": 300}
 #: The resolution that every fax machine takes (T.30 table 2).
 COARSEST = "standard"
@@ -254,7 +267,7 @@ COARSEST = "standard"
 def coarser_document(connection: sa.Connection, ids: IdSource, row: sa.Row[Any], now: float) -> None:
     """Give a fax that is ``preparing`` again the document in standard resolution, and queue it if that is made."""
     settings = {**row.settings, "resolution": COARSEST}
-    document_id = _document(connection, ids, row.submission_id, settings, now)
+    document_id = _document(connection, ids, row.submission_id, settings, row.peer, now)
     connection.execute(
         fax.update().where(fax.c.id == row.id).values(document_id=document_id, settings=settings, pages_confirmed=0)
     )
@@ -292,7 +305,7 @@ def resubmit(
     trunks = trunks_again(row)
     if trunks == [routes.NOWHERE]:
         raise IllegalMove(f"no telephone line serves {row.peer} now; add a trunk to the policy, then send it again")
-    left = {"gone", "approval"} if holds.approved(connection, fax_id) else {"gone"}
+    left = {"gone", "earliest"} | ({"approval"} if holds.approved(connection, fax_id) else set())
     settings = {key: value for key, value in row.settings.items() if key not in left} | (
         {"trunks": trunks} if trunks else {}
     )

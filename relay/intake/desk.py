@@ -17,14 +17,13 @@ import asyncio
 import contextlib
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 import structlog
 
 from policies import (
     BadAddress,
-    Body,
     Facts,
     Proof,
     check_recipient,
@@ -32,11 +31,11 @@ from policies import (
     normalise_address,
     resolve_domain,
 )
-from relay.confine import MIB, ChildDied
+from relay import cover
+from relay.confine import ChildDied
 from relay.errors import Refusal
-from relay.intake import confirming, options
+from relay.intake import confirming, faxed, options
 from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
-from relay.intake.parts import shown
 from relay.policy import submission_settings
 from relay.store import usage
 from relay.store.tables import fax
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import policies
-    from policies import Decision, Policy
+    from policies import Decision, Number, Policy
     from relay.ids import IdSource
     from relay.intake.identity import Identity
     from relay.intake.message import Attachment, MailReader, ParsedMessage
@@ -58,8 +57,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: RFC 5321 section 6.3: a mail that passed so many servers goes in circles.
-MAX_HOPS: Final = 30
 #: Proofs that a listener can establish, the stronger first.
 _BY_STRENGTH: Final = (Proof.AUTH, Proof.CLIENT_CERT, Proof.NETWORK, Proof.DMARC, Proof.CONFIRM, Proof.NONE)
 
@@ -196,15 +193,18 @@ class Desk:
         transaction.
         """
         mail = opened.mail
-        _check_loop(mail)
+        faxed.check_loop(mail)
         facts = await self._proven(opened.message, self._facts(mail, envelope), envelope)
         if envelope.asks and _answerable(mail, envelope):
             facts = confirming.asking(self._policy.current, facts) or facts
         decision = self._decide(facts)
-        wanted = _wanted(mail, decision)
-        self._check_files(wanted)
+        if decision.sender is None:  # decide() names a number wherever it does not refuse
+            raise Refusal(451, "4.3.0", "The mail cannot be taken at the moment. Try again later.")
+        wish = options.asked(mail.options, mail.subject, decision.sender)
+        wanted = faxed.files(mail, decision.sender, covered=wish.covered(decision.sender))
+        faxed.check_files(wanted, self._attachment_bytes)
         files = await asyncio.to_thread(self._keep, wanted, opened.content)
-        asked, refusals = self._asked(mail, envelope, facts, decision, files)
+        asked, refusals = self._asked(mail, envelope, facts, decision, decision.sender, wish, files)
         if mail.message_id is None:
             asked = replace(asked, once=once)
         made = await self._store.write(self._commit, asked, facts, beside)
@@ -254,16 +254,6 @@ class Desk:
             raise _refusal(decision.refusal)
         return decision
 
-    def _check_files(self, files: Sequence[Attachment]) -> None:
-        if not files:
-            raise Refusal(550, "5.6.0", "The mail has no attachment: attach the document that is to be faxed.")
-        for file in files:
-            if file.size > self._attachment_bytes:
-                sentence = f"The attachment {shown(file.name)} is larger than {self._attachment_bytes / MIB:.4g} MB."
-                raise Refusal(552, "5.3.4", sentence)
-            if file.refusal is not None:
-                raise Refusal(550, "5.6.1", file.refusal)
-
     def _keep(self, attachments: Sequence[Attachment], content: Path) -> tuple[File, ...]:
         """Keep each file as a blob, synced. Blocking."""
         kept = []
@@ -277,13 +267,16 @@ class Desk:
         return tuple(kept)
 
     def _asked(
-        self, mail: ParsedMessage, envelope: Envelope, facts: Facts, decision: Decision, files: tuple[File, ...]
+        self,
+        mail: ParsedMessage,
+        envelope: Envelope,
+        facts: Facts,
+        decision: Decision,
+        number: Number,
+        wish: options.Wish,
+        files: tuple[File, ...],
     ) -> tuple[Submission, tuple[Refusal | None, ...]]:
         """Return what is asked for, and why each of the envelope's recipients is refused, if it is."""
-        if decision.sender is None:  # decide() names a number wherever it does not refuse
-            raise Refusal(451, "4.3.0", "The mail cannot be taken at the moment. Try again later.")
-        number = decision.sender
-        wants, subject = options.asked(mail.options, mail.subject, number)
         named = list(_recipients(self._policy, number.number, envelope.recipients, decision))
         refusals = tuple(
             _refusal(verdict.refusal)
@@ -305,16 +298,23 @@ class Desk:
             sender=facts.from_address,
             proof=self._proof(facts, number.number),
             number=number.number,
-            subject=subject,
+            subject=wish.subject,
             files=files,
             recipients=tuple(once.values()),
             message_id=mail.message_id,
             thread=mail.thread,
             answerable=_answerable(mail, envelope) and not unconfirmed,
             confirm_until=self._clock() + number.confirm_within.total_seconds() if unconfirmed else None,
-            settings=options.applied(wants, submission_settings(number.settings, number, decision.language)),
+            settings=self._settings(mail, decision, number, wish),
         )
         return asked, refusals
+
+    def _settings(self, mail: ParsedMessage, decision: Decision, number: Number, wish: options.Wish) -> dict[str, Any]:
+        """Return the settings of a submission with what its mail asks for."""
+        settings = submission_settings(number.settings, number, decision.language)
+        if wish.covered(number):
+            settings["cover"] = cover.TEXT if mail.body is not None else cover.BLANK
+        return options.applied(wish.options, settings, now=self._clock(), ahead=number.schedule_within)
 
     def _proof(self, facts: Facts, number: str) -> str:
         """Return the strongest proof that suffices by itself for sending as ``number``."""
@@ -352,23 +352,9 @@ class Desk:
         return Accepted(first, made.faxes, refusals, repeated=made.id is None, refusals=())
 
 
-def _wanted(mail: ParsedMessage, decision: Decision) -> list[Attachment]:
-    """Return what of a mail is faxed: its text first, where the sending number's policy has it so."""
-    if mail.body is not None and decision.sender is not None and decision.sender.body is Body.PAGE:
-        return [mail.body, *mail.attachments]
-    return mail.attachments
-
-
 def _answerable(mail: ParsedMessage, envelope: Envelope) -> bool:
     """Whether a mail's sender may be written to (RFC 3834 section 2)."""
     return bool(envelope.return_path) and not mail.automatic
-
-
-def _check_loop(mail: ParsedMessage) -> None:
-    if mail.looped:
-        raise Refusal(554, "5.4.6", "This mail was made by a fax relay: it is not faxed again, lest it go in circles.")
-    if mail.hops > MAX_HOPS:
-        raise Refusal(554, "5.4.6", f"The mail passed more than {MAX_HOPS} servers: it goes in circles.")
 
 
 def _regions(policy: Policy, address: FaxAddress, domain: policies.Domain) -> Iterable[str | None]:

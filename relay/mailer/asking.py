@@ -63,7 +63,8 @@ def posts(event: sa.Row[Any], fax: sa.Row[Any], submission: sa.Row[Any] | None) 
     asked: list[str] = detail.get("asks") or []
     kind = detail.get("hold")
     found = [Post(address, str(kind), f"{fax.id}:{address}") for address in asked]
-    if asked and kind == APPROVAL and submission is not None and submission.answerable and submission.sender:
+    told = fax.settings.get("notify", "all") == "all"
+    if asked and told and kind == APPROVAL and submission is not None and submission.answerable and submission.sender:
         found.append(Post(submission.sender, HELD, f"{fax.id}:{submission.sender}:held"))
     return found
 

@@ -184,6 +184,9 @@ def _to_sender(event: sa.Row[Any], after: Outbound, fax: sa.Row[Any], submission
     """Return what the sender of a fax is told, where there is one who may be written to."""
     if submission is None or not submission.answerable or not submission.sender:
         return []
+    wish = fax.settings.get("notify", "all")
+    if wish == "none" or (wish == "failure" and (after is Outbound.SENT or not terminal(after))):
+        return []
     if terminal(after):
         return [_post(fax.id, RECEIPT, submission.sender)]
     first = after is Outbound.QUEUED and event.before != Outbound.DIALING.value

@@ -91,6 +91,7 @@ class Receipt:
     sha256: str
     size: str
     simulated: bool
+    billing: str = ""
 
     def as_sheet(self) -> ReceiptSheet:
         """Return what the PDF shows."""
@@ -131,6 +132,7 @@ def receipt(record: Record, language: Language, zone: tzinfo) -> Receipt:
         total_line_time=writing.duration(talk) if talk else "",
         sha256=transmitted[-1].transmitted if transmitted else "",
         size=writing.size(transmitted[-1].transmitted_size) if transmitted else "",
+        billing=fax.settings.get("billing", ""),
         simulated=any(_result(one).get("simulated", False) for one in record.attempts),
     )
 
