@@ -2,6 +2,7 @@
 
 from converters.converter import Converter
 from converters.document import (
+    Cover,
     FaxDocument,
     FaxStrip,
     HeaderLine,
@@ -22,6 +23,7 @@ __all__ = [
     "Allowance",
     "Broken",
     "Converter",
+    "Cover",
     "FaxDocument",
     "FaxStrip",
     "HeaderLine",

@@ -11,6 +11,7 @@ import hashlib
 import os
 import signal
 from contextlib import ExitStack
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from converters.document import FaxDocument, PageReport
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from converters.document import FaxStrip, HeaderLine, Paper, Rendering, Source
+    from converters.document import Cover, FaxStrip, HeaderLine, Paper, Rendering, Source
     from converters.launcher import Launcher
     from converters.receipt import ReceiptSheet
 
@@ -44,20 +45,25 @@ class Converter:
         self._launcher = launcher
         self._allowance = allowance or Allowance()
 
-    async def to_fax(self, sources: Sequence[Source], rendering: Rendering, output: Path) -> FaxDocument:
-        """Make one fax document of the sources, in their order."""
+    async def to_fax(
+        self, sources: Sequence[Source], rendering: Rendering, output: Path, *, cover: Cover | None = None
+    ) -> FaxDocument:
+        """Make one fax document of the sources, in their order, after a cover page if there is one."""
         if not sources:
             raise Refused(Reason.NO_PAGES)
         if len(sources) > MOST_FILES:
             raise Refused(Reason.TOO_MANY_FILES, sources[MOST_FILES].name, detail=str(MOST_FILES))
-        request = {
+        request: dict[str, Any] = {
             "operation": "to_fax",
             "sources": [(source.name[:_NAME], source.media_type[:_NAME]) for source in sources],
             "rendering": (rendering.resolution.value, rendering.mode.value, rendering.paper.value, rendering.max_pages),
         }
+        if cover is not None:
+            request["cover"] = astuple(cover)
         with ExitStack() as stack:
             trace = _scratch(stack, "trace")
-            inputs = [trace, *(_readable(stack, source.path) for source in sources)]
+            behind = [] if cover is None else [_scratch(stack, "behind the cover")]
+            inputs = [trace, *behind, *(_readable(stack, source.path) for source in sources)]
             made = await self._run(stack, request, output, inputs, _Trace(trace, [source.name for source in sources]))
         return await _document(made, output)
 

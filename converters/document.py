@@ -79,6 +79,21 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Cover:
+    """What a cover page says, ready to read. ``language``: of its labels; ``sender``: line by line.
+
+    ``has_text``: the first source of the fax is not faxed by itself, but stands on the cover.
+    """
+
+    language: str
+    to: str
+    sender: tuple[str, ...]
+    title: str
+    date: str
+    has_text: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FaxStrip:
     """One received page, not to be trusted: a T.6 strip (photometric 0, FillOrder 2), pixels, and dots an inch."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from converters import cover as covering
 from converters import images, pdf, text
 from converters.binarise import binarise
 from converters.document import X_DPI, PageReport, Rendering
@@ -28,6 +29,10 @@ from converters.tiff import Page, Writer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from converters.document import Cover
+
+#: What the report calls the cover page, and a refusal where the mail had no text.
+_COVER = "the cover page"
 #: Bytes of a source that are read at all.
 MOST_BYTES = 200 * 1024 * 1024
 
@@ -64,13 +69,56 @@ def make(files: Sequence[File], rendering: Rendering, output: int, progress: Cal
     return [replace(draft, bytes=size) for draft, size in zip(drafts, sizes, strict=True)]
 
 
+def make_covered(
+    files: Sequence[File], cover: Cover, rendering: Rendering, output: int, behind: int, progress: Callable[[int], None]
+) -> list[PageReport]:
+    """Write the fax document of a cover page and the files to ``output`` and report its pages, as :func:`make` does.
+
+    The files are drawn first, into the descriptor ``behind``, because the cover tells how many pages there are.
+    """
+    text = files[0] if cover.has_text else None
+    rest = files[1:] if cover.has_text else files
+    first = len(files) - len(rest)
+    others = make(rest, rendering, behind, lambda index: progress(index + first)) if rest else []
+    progress(0)
+    writer = Writer(output)
+    drafts: list[PageReport] = []
+    data, media_type = (read(text), text.media_type) if text is not None else (b"", "text/plain; charset=utf-8")
+    try:
+        drawn = covering.as_pdf(data, media_type, cover, len(others), rendering)
+        pages = pdf.pages(drawn, rendering, rendering.max_pages - len(others))
+        _add(pages, _COVER, rendering, writer, drafts, partial(progress, 0))
+    except Refused as refused:
+        raise refused.named(text.name if text is not None else _COVER) from refused
+    for report, page in zip(
+        others, (fax_pages(behind, len(others), len(others)) if others else None) or (), strict=True
+    ):
+        writer.add(page)
+        drafts.append(replace(report, number=len(drafts) + 1))
+        progress(0)
+    return [replace(draft, bytes=size) for draft, size in zip(drafts, writer.close(), strict=True)]
+
+
 def _append(
     file: File, rendering: Rendering, writer: Writer, drafts: list[PageReport], progress: Callable[[], None]
 ) -> None:
     """Write the pages of one file."""
-    before = len(drafts)
     kind = detect(os.pread(file.descriptor, HEAD, 0), file.name, file.media_type)
-    for source_page, drawn in READERS[kind](file, rendering, rendering.max_pages - before):
+    drawn = READERS[kind](file, rendering, rendering.max_pages - len(drafts))
+    _add(drawn, file.name, rendering, writer, drafts, progress)
+
+
+def _add(
+    pages: Iterator[Drawn],
+    name: str,
+    rendering: Rendering,
+    writer: Writer,
+    drafts: list[PageReport],
+    progress: Callable[[], None],
+) -> None:
+    """Write the pages that a reader drew."""
+    before = len(drafts)
+    for source_page, drawn in pages:
         if len(drafts) >= rendering.max_pages:
             raise Refused(Reason.TOO_MANY_PAGES, detail=str(rendering.max_pages))
         if isinstance(drawn, Page):
@@ -80,7 +128,7 @@ def _append(
             page = Page(ink.shape[1], ink.shape[0], X_DPI, rendering.resolution.dpi, np.packbits(ink, axis=1).tobytes())
         writer.add(page)
         size = (page.width, page.height, round(page.y_dpi))
-        drafts.append(PageReport(len(drafts) + 1, file.name, source_page, *size, bytes=0, treatment=treatment))
+        drafts.append(PageReport(len(drafts) + 1, name, source_page, *size, bytes=0, treatment=treatment))
         progress()
     if len(drafts) == before:
         raise Refused(Reason.NO_PAGES)

@@ -6,7 +6,7 @@ durations, numbers), and an empty text is left out of the page. The sheet is pla
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 Status = Literal["sent", "failed", "uncertain", "cancelled", "held"]
 
@@ -50,7 +50,7 @@ class ReceiptSheet(TypedDict):
     ``from_number``, ``from_name``, ``from_ident``: who sent it (ident: TSI). ``to_number``: as dialled;
     ``to_display``: as a person writes it; ``remote_ident``: the far machine's CSI. ``pages_confirmed`` and ``pages``:
     "2". ``total_line_time``: "1 min 48 s". ``sha256`` and ``size`` are those of the transmitted image. ``simulated``:
-    no telephone line was involved, and the page says so.
+    no telephone line was involved, and the page says so. ``billing``: the code that the sender gave.
     """
 
     status: Status
@@ -73,3 +73,4 @@ class ReceiptSheet(TypedDict):
     sha256: str
     size: str
     simulated: bool
+    billing: NotRequired[str]

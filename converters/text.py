@@ -47,14 +47,12 @@ def as_pdf(data: bytes, media_type: str, rendering: Rendering) -> bytes:
 
     Raises :class:`Refused`: ``EMPTY`` for text without anything to see, ``TOO_MANY_PAGES`` for what cannot fit.
     """
-    text, _ = decode(data, _charset(media_type))
-    text = _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n"))
-    sheets = [sheet.strip("\n") for sheet in text.rstrip().split("\f")]
+    text = _read(data, media_type, rendering.max_pages)
+    sheets = [sheet.strip("\n") for sheet in text.split("\f")]
     if not any(sheet.strip() for sheet in sheets):
         raise Refused(Reason.EMPTY)
-    most = rendering.max_pages
-    if len(sheets) > most or len(text) > most * _PAGE_OF_CHARACTERS or text.count("\n") > most * _PAGE_OF_LINES:
-        raise Refused(Reason.TOO_MANY_PAGES, detail=str(most))
+    if len(sheets) > rendering.max_pages:
+        raise Refused(Reason.TOO_MANY_PAGES, detail=str(rendering.max_pages))
     width, height = rendering.paper.size
     body = "".join(f"<section>{''.join(_blocks(sheet))}&#8203;</section>" for sheet in sheets)
     document = HTML(
@@ -64,12 +62,30 @@ def as_pdf(data: bytes, media_type: str, rendering: Rendering) -> bytes:
     return bytes(made)
 
 
+def as_blocks(data: bytes, media_type: str, most: int) -> str:
+    """Return a text as HTML that stands in a page of somebody else's: ``<pre>`` blocks, or nothing for an empty text.
+
+    ``most``: pages that it may have at all; raises :class:`Refused` with ``TOO_MANY_PAGES`` for what cannot fit.
+    """
+    text = _read(data, media_type, most).replace("\f", "\n").strip("\n")
+    return "".join(_blocks(text)) if text.strip() else ""
+
+
+def _read(data: bytes, media_type: str, most: int) -> str:
+    """Return what is to be seen of a text, unless it cannot fit on ``most`` pages."""
+    text, _ = decode(data, _charset(media_type))
+    text = _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n")).rstrip()
+    if len(text) > most * _PAGE_OF_CHARACTERS or text.count("\n") > most * _PAGE_OF_LINES:
+        raise Refused(Reason.TOO_MANY_PAGES, detail=str(most))
+    return text
+
+
 def _blocks(sheet: str) -> Iterator[str]:
     """Yield one ``<pre>`` for each run of lines of one direction; blank lines belong to the run before them."""
     direction = "ltr"
     directed = []
     for line in sheet.split("\n"):
-        direction = _direction(line) or direction
+        direction = direction_of(line) or direction
         directed += [(direction, piece) for piece in _pieces(line.expandtabs(8))]
     for run_direction, lines in itertools.groupby(directed, key=lambda item: item[0]):
         # A newline right after <pre> is dropped by HTML's rules: this one is given up for that.
@@ -89,10 +105,10 @@ def _pieces(line: str) -> Iterator[str]:
     yield line
 
 
-def _direction(line: str) -> str | None:
+def direction_of(line: str) -> str | None:
     """Return ``ltr`` or ``rtl`` by the first strong character, ``None`` if the line has none.
 
-    >>> _direction("1. שלום world")
+    >>> direction_of("1. שלום world")
     'rtl'
     """
     for letter in line:

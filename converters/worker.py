@@ -15,7 +15,7 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Protocol
 
 from converters import assembly, faxing, faxpdf, header, receiptpdf, thumbnails
-from converters.document import FaxStrip, HeaderLine, PageReport, Paper, Rendering
+from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
 from converters.errors import Broken, Reason, Refused
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def _tick() -> None:
 
 
 def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
-    output, trace, *sources = descriptors
+    output, trace, *rest = descriptors
+    told = request.get("cover")
+    behind, sources = (None, rest) if told is None else (rest[0], rest[1:])
     files = [
         faxing.File(name, media_type, descriptor)
         for (name, media_type), descriptor in zip(request["sources"], sources, strict=True)
@@ -78,7 +80,12 @@ def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
         os.pwrite(trace, index.to_bytes(4, "big"), 0)
         _tick()
 
-    return _reports(faxing.make(files, Rendering.of_settings(*request["rendering"]), output, progress))
+    rendering = Rendering.of_settings(*request["rendering"])
+    if told is None or behind is None:
+        return _reports(faxing.make(files, rendering, output, progress))
+    language, to, sender, title, date, has_text = told
+    cover = Cover(language, to, tuple(sender), title, date, has_text)
+    return _reports(faxing.make_covered(files, cover, rendering, output, behind, progress))
 
 
 def _stamp(request: dict[str, Any], descriptors: list[int]) -> Any:

@@ -5,8 +5,10 @@ mistake at its place; :func:`decide` answers one mail from it, purely, with its 
 """
 
 from policies.addresses import BadAddress, Pattern, Reach, normalise_address, normalise_domain, parse_pattern
+from policies.approval import Approval, Asked
+from policies.confirmation import once_confirmed
 from policies.decision import Decision, Facts, Reason, Usage, Verdict
-from policies.destinations import check_destination, check_recipient
+from policies.destinations import approval_for, check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
 from policies.evaluator import decide, over_quota, resolve_domain
 from policies.explain import as_json, explain
@@ -57,6 +59,8 @@ __all__ = [
     "LADDER",
     "LANGUAGES",
     "T38",
+    "Approval",
+    "Asked",
     "BadAddress",
     "BadNumber",
     "Body",
@@ -105,6 +109,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "Window",
+    "approval_for",
     "as_json",
     "check_destination",
     "check_recipient",
@@ -115,6 +120,7 @@ __all__ = [
     "next_opening",
     "normalise_address",
     "normalise_domain",
+    "once_confirmed",
     "over_quota",
     "parse_number",
     "parse_pattern",

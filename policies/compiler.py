@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from policies.addresses import Pattern, Reach
+from policies.approval_schema import approval_of, check_wait
 from policies.features import features_of
 from policies.hours_schema import hours_of
 from policies.lines_compiler import LinesCompiler
@@ -21,6 +22,7 @@ from policies.policy import (
     Domain,
     Feature,
     Limits,
+    MailOption,
     Number,
     Override,
     Policy,
@@ -120,6 +122,9 @@ class _Compiler:
         features = features_of(scope, entry, self.lines)
         scope.no_repeats("deliver_to", entry.deliver_to)
         scope.no_repeats("features", entry.features)
+        check_wait(scope, entry.confirm_within, "confirm_within")
+        if "schedule_within" in entry.model_fields_set and MailOption.SCHEDULE not in entry.mail_options:
+            scope.tell("it has no effect without the mail option schedule", "add it to mail_options", "schedule_within")
         limits = entry.limits
         self.numbers[entry.number] = Number(
             number=entry.number,
@@ -152,6 +157,10 @@ class _Compiler:
             mail_options=frozenset(entry.mail_options),
             body=entry.body,
             retention=retention_of(self.retention, scope, entry.retention),
+            confirm_within=entry.confirm_within,
+            schedule_within=entry.schedule_within,
+            zone=entry.time_zone or (entry.hours.zone if entry.hours is not None else "UTC"),
+            approval=approval_of(scope, entry.approval, limits.pages),
         )
         if Feature.MAIL_TO_FAX in entry.features:
             self._senders(scope, entry)

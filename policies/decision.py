@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv4Address, IPv6Address
 
+    from policies.approval import Asked
     from policies.lines import Route
     from policies.policy import Number, Override, Proof, Settings, Source
     from policies.refusals import Refusal
@@ -86,7 +87,7 @@ class Verdict:
 
     ``addressed`` is the text that was asked about, ``number`` its E.164 form, ``dialled`` the number after rewriting
     (None where the text is no number); ``override`` says how it is called. ``route``: by which trunks; None where
-    nothing is dialled, or the policy has no trunks (its faxes go by another line).
+    nothing is dialled, or the policy has no trunks (its faxes go by another line). ``approval``: whose it needs first.
     """
 
     addressed: str
@@ -96,6 +97,7 @@ class Verdict:
     override: Override
     reasons: tuple[Reason, ...]
     route: Route | None = None
+    approval: Asked | None = None
 
     @property
     def accepted(self) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
+from policies.approval import Approval, Asked
 from policies.decision import Reason, Verdict, reason
 from policies.numbers import BadNumber, parse_number
 from policies.policy import DestinationRule, Destinations, NumberType, Override
@@ -52,6 +53,23 @@ class _Line(NamedTuple):
     number: str
     countries: frozenset[str]
     type: NumberType
+
+
+def fits(rule: DestinationRule, number_e164: str) -> bool:
+    """Tell whether a rule means a number as it is dialled."""
+    return _miss(rule, _line(number_e164)) is None
+
+
+def approval_for(approval: Approval | None, dialled: str) -> Asked | None:
+    """Return what a fax to ``dialled`` (E.164) needs before it may go; None: nothing, however many pages it has."""
+    if approval is None:
+        return None
+    named, pages = approval.destinations, approval.over_pages
+    if named is not None and fits(named, dialled):
+        return Asked(approval.by, approval.within, None, f"{dialled} is one of its destinations")
+    if pages is not None:
+        return Asked(approval.by, approval.within, pages, f"with more than {pages} pages")
+    return Asked(approval.by, approval.within, None, "every fax") if named is None else None
 
 
 def check_recipient(policy: Policy, text: str, default_region: str | None) -> Verdict:

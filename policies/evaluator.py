@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from policies import quotas
 from policies.decision import Decision, Facts, Reason, Usage, Verdict, reason
-from policies.destinations import check_recipient
+from policies.destinations import approval_for, check_recipient
 from policies.hours import moment, next_opening
 from policies.policy import MEGABYTE, Domain, Number, Policy
 from policies.refusals import Refusal, RefusalKind
@@ -20,6 +20,8 @@ from policies.senders import choose_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from policies.approval import Approval
 
 _FALLBACK_LANGUAGE = "en"
 
@@ -43,6 +45,8 @@ def decide(policy: Policy, facts: Facts) -> Decision:
         refusal = _first_refusal(number, facts, verdicts, reasons)
         if policy.trunks:
             verdicts = tuple(_routed(policy, number, verdict) for verdict in verdicts)
+        if number.approval is not None:
+            verdicts = tuple(_to_approve(number, number.approval, verdict) for verdict in verdicts)
     not_before = None
     if number is not None and refusal is None and facts.now is not None:
         not_before = _opening(number, facts.now, reasons)
@@ -66,6 +70,17 @@ def _routed(policy: Policy, number: Number, verdict: Verdict) -> Verdict:
     if verdict.refusal is not None or verdict.dialled is None:
         return verdict
     return replace(verdict, route=policy.route(number.number, verdict.dialled))
+
+
+def _to_approve(number: Number, approval: Approval, verdict: Verdict) -> Verdict:
+    if verdict.refusal is not None or verdict.dialled is None:
+        return verdict
+    asked = approval_for(approval, verdict.dialled)
+    text = "no approval is needed"
+    if asked is not None:
+        text = f"waits for approval by {', '.join(asked.by)}: {asked.why}"
+    found = reason(f"numbers.{number.number}.approval", approval.source, text, matched=asked is not None)
+    return replace(verdict, approval=asked, reasons=(*verdict.reasons, found))
 
 
 def _first_refusal(

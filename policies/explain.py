@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from policies.approval import Asked
     from policies.decision import Decision, Reason, Verdict
     from policies.policy import Settings
 
 Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 
-def explain(decision: Decision) -> str:
-    """Return some lines of text. A line that begins with ``+`` is a rule that took effect, one with ``-`` did not."""
+def explain(decision: Decision, confirmed: Decision | None = None) -> str:
+    """Return some lines of text. A line that begins with ``+`` is a rule that took effect, one with ``-`` did not.
+
+    ``confirmed``: the decision once the sender has confirmed the mail, where that is asked for.
+    """
     sender = f"sends as {decision.sender.number}" if decision.sender else "may not send"
     lines = [f"Sender: {sender}", *map(_line, decision.reasons)]
     for verdict in decision.recipients:
@@ -28,11 +32,15 @@ def explain(decision: Decision) -> str:
     lines += ["", f"Reply to the mail: {decision.reply}"]
     if (until := _waits_until(decision)) is not None:
         lines.append(f"Dialled when the hours of sending begin: {until}")
+    if confirmed is not None and confirmed.sender is not None:
+        wait = in_words(confirmed.sender.confirm_within)
+        held = "Unless it is automatic mail, it is taken and held: a link is mailed to its From address, and for"
+        lines += ["", f"{held} {wait} the click counts as proof confirm:", explain(confirmed)]
     return "\n".join(lines)
 
 
-def as_json(decision: Decision) -> dict[str, Json]:
-    """Return the decision as JSON data; the keys are stable."""
+def as_json(decision: Decision, confirmed: Decision | None = None) -> dict[str, Json]:
+    """Return the decision as JSON data; the keys are stable. ``confirmed``: as for :func:`explain`."""
     refusal = decision.refusal
     return {
         "accepted": decision.accepted,
@@ -42,10 +50,24 @@ def as_json(decision: Decision) -> dict[str, Json]:
         "refusal": None if refusal is None else refusal.kind.label,
         "missing_proofs": sorted(proof.value for proof in decision.missing_proofs),
         "waits_until": _waits_until(decision),
+        "once_confirmed": None if confirmed is None else as_json(confirmed),
         "settings": None if decision.settings is None else _settings(decision.settings),
         "reasons": [_reason(each) for each in decision.reasons],
         "recipients": [_recipient(verdict) for verdict in decision.recipients],
     }
+
+
+def in_words(length: timedelta) -> str:
+    """Return a length of time as files write it.
+
+    >>> in_words(timedelta(days=1)), in_words(timedelta(minutes=90))
+    ('1d', '1h30m')
+    """
+    minutes, seconds = divmod(int(length.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def _waits_until(decision: Decision) -> str | None:
@@ -64,7 +86,12 @@ def _line(reason: Reason) -> str:
 def _outcome(verdict: Verdict) -> str:
     if verdict.refusal is not None:
         return "refused"
-    return f"accepted, dialled as {verdict.dialled}"
+    accepted = f"accepted, dialled as {verdict.dialled}"
+    asked = verdict.approval
+    if asked is None:
+        return accepted
+    condition = "" if asked.over_pages is None else f" if it has more than {asked.over_pages} pages"
+    return f"{accepted} once {' or '.join(asked.by)} has approved it{condition}"
 
 
 def _reason(reason: Reason) -> dict[str, Json]:
@@ -92,9 +119,14 @@ def _recipient(verdict: Verdict) -> dict[str, Json]:
             "t38": override.t38.value,
             "concurrency": override.concurrency,
         },
+        "approval": None if verdict.approval is None else _approval(verdict.approval),
         "trunks": None if verdict.route is None else list(verdict.route.trunks),
         "reasons": [_reason(each) for each in (*verdict.reasons, *(verdict.route.reasons if verdict.route else ()))],
     }
+
+
+def _approval(asked: Asked) -> dict[str, Json]:
+    return {"by": list(asked.by), "within_seconds": int(asked.within.total_seconds()), "over_pages": asked.over_pages}
 
 
 def _settings(settings: Settings) -> dict[str, Json]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from policies.addresses import Pattern
+    from policies.approval import Approval
     from policies.hours import Hours
     from policies.lines import Device, Route, Trunk
     from policies.rewriting import Rewrite
@@ -62,6 +63,10 @@ class MailOption(Enum):
     MODE = "mode"
     PRIORITY = "priority"
     RETRIES = "retries"
+    COVER = "cover"
+    SCHEDULE = "schedule"
+    BILLING = "billing"
+    NOTIFY = "notify"
 
 
 class Body(Enum):
@@ -69,6 +74,7 @@ class Body(Enum):
 
     IGNORE = "ignore"
     PAGE = "page"
+    COVER = "cover"
 
 
 class ReceiptPages(Enum):
@@ -212,6 +218,8 @@ class Number:
 
     ``deliver_to_devices``: names of devices that received faxes are sent to. ``inbound_calls``: how many may come in
     at once; ``None``: any. ``features`` has ``DEVICE`` only where a device has this number or gets its faxes.
+    ``confirm_within``: how long a mail waits for its sender's click; ``schedule_within``: how far ahead a mail may ask
+    for its time. ``zone``: the time zone (IANA name) of the times in its mails and on its covers.
     """
 
     number: str
@@ -228,6 +236,10 @@ class Number:
     mail_options: frozenset[MailOption] = frozenset()
     body: Body = Body.IGNORE
     retention: Retention = _KEPT
+    approval: Approval | None = None
+    confirm_within: timedelta = timedelta(days=1)
+    schedule_within: timedelta = timedelta(days=30)
+    zone: str = "UTC"
 
     @property
     def receives(self) -> bool:

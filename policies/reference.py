@@ -41,7 +41,9 @@ Commented files to start from are in `policies/examples/`.
 1. **The sender.** A rule of `senders` counts only with its proof. The sending number is the one named in the mail's
    `X-Fax-From`, if a rule permits it; else the one that lists the exact address; else the one that lists the domain;
    else the one that lists the subdomains of a domain above, the nearest first. Where several do at the same step, the
-   one with the sender in `default_for` is taken; without it the mail is refused with their names.
+   one with the sender in `default_for` is taken; without it the mail is refused with their names. A mail that no rule
+   lets through but one with proof `confirm` is held: its From address is mailed a link, at most 3 times an hour and 10
+   a day, and at most 20 times an hour for one client. Without a click it is deleted, and nobody is told.
 2. **The mail's limits**: recipients, the size of each attachment, pages.
 3. **Each recipient.** National digits are read by the `default_region` of the number, else of the domain. The number
    is rewritten, then the rules are looked at in order, and the first that fits decides. Premium, shared cost and
@@ -50,6 +52,8 @@ Commented files to start from are in `policies/examples/`.
 4. **The number's quota.** A mail is taken whole or refused whole; what would never fit is refused for good.
 5. **The hours of sending.** What is accepted outside of them is made ready and waits; its sender gets a mail that says
    until when. A retry that comes due outside waits, too, and so does a fax that found no free channel before closing.
+6. **Approval.** When the pages are made, a fax that needs an approval waits for it. Those who may give it get a mail
+   with links, the faxes of one mail together; the first answer counts. A refused fax tells its sender why.
 
 ## How a fax finds its trunk
 

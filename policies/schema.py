@@ -12,6 +12,7 @@ from typing import Literal, Self, TypeAlias
 
 from pydantic import model_validator
 
+from policies.approval_schema import ApprovalEntry  # noqa: TC001 -- pydantic reads the keys' types
 from policies.entry import Entry, key
 from policies.fields import (
     Count,
@@ -26,7 +27,6 @@ from policies.fields import (
     MailAddress,
     MailDomain,
     NetworkText,
-    OneOrMore,
     Positive,
     Prefix,
     Rate,
@@ -47,7 +47,6 @@ from policies.policy import (
     Feature,
     MailOption,
     Mode,
-    NumberType,
     Paper,
     Proof,
     ReceiptPages,
@@ -55,6 +54,8 @@ from policies.policy import (
 )
 from policies.quotas import Quota
 from policies.retention_schema import RetentionEntry  # noqa: TC001 -- pydantic reads the keys' types
+from policies.selector_schema import SelectorEntry  # noqa: TC001 -- pydantic reads the keys' types
+from policies.times import ZoneName  # noqa: TC001 -- pydantic reads the keys' types
 
 #: The causes of the transport's closed list that a further call may mend.
 RetryCause: TypeAlias = Literal[
@@ -83,8 +84,9 @@ class SenderEntry(Entry):
     )
     proof: Proof = key(
         "`dmarc`: an aligned SPF or DKIM pass. `auth`: an SMTP login bound to the address. `client-cert`: a TLS client "
-        "certificate. `network`: the client's address is in `networks`. `confirm`: the sender clicked a link that was "
-        "mailed to them. `none`: no proof, counted only on loopback and on listeners named as trusted.",
+        "certificate. `network`: the client's address is in `networks`. `confirm`: the mail is held, a link is mailed "
+        "to the From address, and its click counts; asked for only where no other rule lets the mail through, never of "
+        "automatic mail. `none`: no proof, counted only on loopback and on listeners named as trusted.",
         default=Proof.DMARC,
     )
     networks: list[NetworkText] = key(
@@ -174,19 +176,35 @@ class NumberEntry(Entry):
         default=None,
     )
     senders: list[SenderEntry] = key("Who may send as this number.", default_factory=list)
+    confirm_within: LongDuration = key(
+        "How long a mail whose sender is asked to confirm it waits for the click; then it is deleted.",
+        default=timedelta(days=1),
+    )
     default_for: list[SenderPattern] = key(
         "Senders who may send from several numbers and use this one unless their mail names another in `X-Fax-From`.",
         default_factory=list,
     )
     body: Body = key(
         "What becomes of the text of a mail: `ignore`, or `page`: its plain text is faxed before the attachments, and "
-        "a mail without any is faxed too.",
+        "a mail without any is faxed too; or `cover`: the same on a cover page, under to, from, date, number of pages "
+        "and the subject as its title.",
         default=Body.IGNORE,
     )
     mail_options: list[MailOption] = key(
         "What its senders may ask for in a mail: by a header, `X-Fax-Resolution: fine`, or in the subject, "
-        "`::resolution=fine`. Never more retries than the number has.",
+        "`::resolution=fine`. Never more retries than the number has. `cover`: `yes` or `no`. `schedule`: when it is "
+        "dialled first, `22:30` or `2026-12-24T08:00`. `billing`: a code that is kept with the fax and shown on the "
+        "receipt. `notify`: mails about the fax, `all`, only of a `failure`, or `none`.",
         default_factory=list,
+    )
+    schedule_within: LongDuration = key(
+        "How far ahead a mail may ask for the time of its fax, where `mail_options` has `schedule`.",
+        default=timedelta(days=30),
+    )
+    time_zone: ZoneName | None = key(
+        "Time zone of the times that its mails ask for, and of the date on its covers. Without it, that of `hours`, or "
+        "UTC.",
+        default=None,
     )
     ident: Ident | None = key(
         "Identification sent to the far machine (TSI): up to 20 of digits, space and +. Without it, the number.",
@@ -213,6 +231,7 @@ class NumberEntry(Entry):
     priority: Count = key("Faxes with a higher priority are dialled first.", default=5, ge=0, le=9)
     retries: RetriesEntry | None = key("In place of the section `retries`, for the keys given here.", default=None)
     hours: HoursEntry | None = key("When faxes are dialled. Without it, at any time.", default=None)
+    approval: ApprovalEntry | None = key("Which faxes wait for whose approval. Without it, none.", default=None)
     retention: RetentionEntry | None = key(
         "In place of the section `retention`, for the keys given here.", default=None
     )
@@ -222,26 +241,6 @@ class NumberEntry(Entry):
         ge=1,
         le=100,
     )
-
-
-class SelectorEntry(Entry):
-    """Which numbers a rule means. A number must fit every key that is given, and any one value of each."""
-
-    prefix: OneOrMore[Prefix] = key("First digits, with + and country code.", single=True, default_factory=list)
-    country: OneOrMore[CountryCode] = key("Countries, such as IL.", single=True, default_factory=list)
-    type: OneOrMore[NumberType] = key(
-        "Kinds of number. `premium`, `shared_cost` and `satellite` are denied unless an `allow` rule names the type.",
-        single=True,
-        default_factory=list,
-    )
-
-    @model_validator(mode="after")
-    def _names_numbers(self) -> Self:
-        if not (self.prefix or self.country or self.type):
-            raise told(
-                "the rule names no numbers", "name a prefix, a country or a type; 'otherwise' is for all numbers"
-            )
-        return self
 
 
 class RuleEntry(Entry):

@@ -26,7 +26,7 @@ import structlog
 
 from converters import Converter
 from policies import Feature, Proof, Reach
-from relay import control, housekeeping, lines
+from relay import control, housekeeping, lines, waiting
 from relay.confine import Confinement
 from relay.doors import Doors
 from relay.ids import IdSource
@@ -193,6 +193,7 @@ class Service:
                 trace_days=trace_days, forget=forget,
             )
         )  # fmt: skip
+        self._run(waiting.run(house.store, house.blobs, house.ids, house.clock))
         boxes = self._doors.mailboxes(self._spread) if Role.IMAP in self._roles and self._settings.mailboxes else []
         web = await self._start_web() if Role.HTTP in self._roles else None
         if Role.OUTBOX in self._roles:
@@ -275,6 +276,7 @@ class Service:
             self._languages,
             identity,
             lambda fax_id, at: self._links.url(base, Action.RESEND, fax_id, at),
+            lambda answer, fax_id, position, until: self._links.answer(base, Action(answer), fax_id, position, until),
             hostname=settings.smtp.hostname,
             zone=UTC,
         )

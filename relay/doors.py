@@ -124,7 +124,7 @@ def desk(
     """Return a desk with readers of its own, so that one way in does not wait for another."""
     reader = MailReader(confinement("relay.intake.mime_worker"), message_bytes=settings.message_bytes)
     stack.push_async_callback(reader.close)
-    return Desk(committer, blobs, reader, policy, attachment_bytes=settings.attachment_bytes)
+    return Desk(committer, blobs, reader, policy, time.time, attachment_bytes=settings.attachment_bytes)
 
 
 def prover(

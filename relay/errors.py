@@ -14,6 +14,10 @@ class IllegalMove(RelayError):
     """A fault of ours: a caller asked for a change of state that the table does not have."""
 
 
+class Decided(IllegalMove):
+    """Somebody has decided already. The message says who, what and when."""
+
+
 class LostClaim(RelayError):
     """Somebody else holds the row now (the lease ran out): drop the work, change nothing."""
 

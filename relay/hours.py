@@ -35,7 +35,14 @@ def opening(settings: Mapping[str, Any], at: float) -> float:
     return next_opening(of_settings(settings), at)
 
 
+def scheduled(settings: Mapping[str, Any]) -> str:
+    """Return the time that a fax's sender asked for, as it is read in its number's zone."""
+    return moment(Hours(settings.get("zone", "UTC"), ()), settings["earliest"])
+
+
 def told(settings: Mapping[str, Any], until: float) -> str:
-    """Return the words of a wait that ends at ``until``; empty for a fax without hours."""
+    """Return the words of a wait that ends at ``until``; empty for a fax that waits for no time."""
     hours = of_settings(settings)
+    if until == settings.get("earliest"):
+        return f"it waits for the time that was asked for, {scheduled(settings)}"
     return "" if hours is None else f"it waits for the hours of sending, until {moment(hours, until)}"

@@ -83,7 +83,7 @@ async def erase_old(
             before = clock() - time.total_seconds()
             while batch := await store.read(_due(number, before, rows=erase is erasure.rows)):
                 for one in await store.write(_erase, erase, ids, batch, clock()):
-                    await _clear(store, blobs, one, clock() - HOUR, forget)
+                    await clear(store, blobs, one, clock() - HOUR, forget)
                 count += len(batch)
     if count:
         log.info("faxes erased as the policy asks", count=count)
@@ -98,7 +98,7 @@ async def erase_one(
     Raises :class:`relay.errors.NotFound`, and :class:`relay.errors.IllegalMove` for one that is still needed.
     """
     erased = await store.write(_erase_checked, ids, fax_id, now, who)
-    await _clear(store, blobs, erased, now - HOUR, None)
+    await clear(store, blobs, erased, now - HOUR, None)
     return erased
 
 
@@ -135,7 +135,7 @@ def _erase_checked(connection: sa.Connection, ids: IdSource, fax_id: int, now: f
     return erasure.rows(connection, ids, fax_id, now, who)
 
 
-async def _clear(
+async def clear(
     store: Store, blobs: LocalBlobs, erased: erasure.Erased, before: float, forget: Callable[[str], None] | None
 ) -> None:
     """Delete what the rows had named, after their transaction: a crash between the two leaves strays."""

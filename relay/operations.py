@@ -8,6 +8,7 @@ digits exceed a JavaScript number), times are ISO 8601 in UTC.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,15 @@ import sqlalchemy as sa
 from converters import HEAD, Refused, detect
 from policies import Feature, RefusalKind, check_recipient
 from relay import housekeeping
-from relay.errors import NotFound, Refusal
+from relay.errors import IllegalMove, NotFound, Refusal
 from relay.fax import Inbound, Outbound, terminal
+from relay.ledger import submit
+from relay.mailer.writing import one_line
 from relay.policy import submission_settings
-from relay.store import faxes, routes, traces
+from relay.resubmission import resubmit
+from relay.store import faxes, holds, routes, traces
 from relay.store.tables import attempt, channel, delivery, document, fax, submission
-from relay.submission import File, Recipient, Submission, resubmit, submit
+from relay.submission import File, Recipient, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +78,20 @@ class Operations:
             lambda c: faxes.request_cancel(c, self._ids, fax_id, at=self._clock(), who="the command line")
         )
         return {"id": str(fax_id), "cancelled": done, "requested": not done}
+
+    async def fax_approve(self, fax_id: int) -> Json:
+        """Approve a fax that waits for it, and those that wait with it.
+
+        Raises :class:`NotFound`, and :class:`relay.errors.IllegalMove` for one that waits for no approval.
+        """
+        return await self._store.write(self._decide, fax_id, holds.Verdict.APPROVE, "")
+
+    async def fax_deny(self, fax_id: int, *, reason: str = "") -> Json:
+        """Refuse a fax that waits for a person, and those that wait with it; its sender reads ``reason``.
+
+        Raises as :meth:`fax_approve` does.
+        """
+        return await self._store.write(self._decide, fax_id, holds.Verdict.DENY, reason)
 
     async def fax_resend(self, fax_id: int) -> Json:
         """Send an ended fax again as a new one; raises :class:`NotFound` and :class:`relay.errors.IllegalMove`."""
@@ -156,6 +174,14 @@ class Operations:
         """Return how much waits in each state, what is on the lines, and how old the oldest of each kind is."""
         return await self._store.read(self._queue)
 
+    def _decide(self, connection: sa.Connection, fax_id: int, verdict: holds.Verdict, reason: str) -> Json:
+        asked = holds.question(connection, fax_id)
+        if verdict is holds.Verdict.APPROVE and asked.kind is not holds.Kind.APPROVAL:
+            raise IllegalMove(f"fax {fax_id} waits until its sender has confirmed it; nobody else can")
+        now, who = self._clock(), "the command line"
+        done = holds.decide(connection, self._ids, fax_id, verdict, by=who, at=now, reason=one_line(reason))
+        return {"id": str(fax_id), "verdict": verdict.value, "faxes": [str(one) for one in done.fax_ids]}
+
     def _show(self, connection: sa.Connection, fax_id: int) -> Json:
         row = faxes.get(connection, fax_id)
         tries = connection.execute(sa.select(attempt).where(attempt.c.fax_id == fax_id).order_by(attempt.c.ordinal))
@@ -164,6 +190,7 @@ class Operations:
             "resend_of": _id(row.resend_of),
             "settings": row.settings,
             "attempts": [_attempt(one) for one in tries],
+            "holds": [_plain(one) | {"until": _time(one.until)} for one in holds.of_fax(connection, fax_id)],
             "history": [_event(one) for one in faxes.history(connection, fax_id)],
         }
         for key, table, row_id in (
@@ -223,7 +250,9 @@ class Operations:
             kind = verdict.refusal.kind if verdict.refusal else RefusalKind.BAD_NUMBER
             told = verdict.refusal.sentence if verdict.refusal else "this is no number"
             raise Refusal(kind.smtp_code, kind.enhanced_code, f"{written}: {told}")
-        return self._policy.recipient(sending.number, verdict.dialled, written, verdict)
+        known = self._policy.recipient(sending.number, verdict.dialled, written, verdict)
+        # The administrator needs nobody's approval.
+        return replace(known, settings={key: value for key, value in known.settings.items() if key != "approval"})
 
     def _keep(self, path: Path, largest: int) -> File:
         """Keep a file of the administrator's own as a blob, once its first bytes say that it can be faxed."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import watchfiles
 
-from policies import Feature, Policy, PolicyErrors, load
+from policies import Feature, Policy, PolicyErrors, approval_for, load
 from relay import accounts, hours
 from relay.store.routes import NOWHERE
 from relay.submission import Recipient
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from policies import Number, Override, RetrySettings, Settings, Verdict
+    from policies import Asked, Number, Override, RetrySettings, Settings, Verdict
 
 log = structlog.get_logger()
 
@@ -116,6 +116,9 @@ class PolicyHolder:
         """
         refusal = verdict.refusal.sentence if verdict.refusal else None
         settings = recipient_settings(verdict.override)
+        entry = self.current.numbers.get(number)
+        if refusal is None and entry is not None and (asked := approval_for(entry.approval, dialled)) is not None:
+            settings["approval"] = approval_json(asked)
         if refusal is None and self._real_lines:
             settings["trunks"] = self.trunks(number, dialled)
             if settings["trunks"] == [NOWHERE]:
@@ -165,6 +168,7 @@ def submission_settings(settings: Settings, number: Number, language: str) -> di
         "share_of_line": settings.share_of_line,
         "receipt_pages": settings.receipt_pages.value,
         "language": number.language or language,
+        "zone": number.zone,
         "retries": retries_json(settings.retries),
     }
     if number.limits.pages is not None:
@@ -184,6 +188,11 @@ def recipient_settings(override: Override) -> dict[str, Any]:
     if override.max_rate is not None:
         values["max_rate"] = override.max_rate
     return values
+
+
+def approval_json(asked: Asked) -> dict[str, Any]:
+    """Return the approval that a fax needs as :mod:`relay.store.holds` reads it."""
+    return {"by": list(asked.by), "seconds": asked.within.total_seconds(), "over_pages": asked.over_pages}
 
 
 def retries_json(rule: RetrySettings) -> dict[str, Any]:

@@ -1,12 +1,7 @@
-"""The one way in: mail and the command line (the API and devices too) make a :class:`Submission` for :func:`submit`.
+"""The one way in: mail, the command line and devices (the API too) make a :class:`Submission`.
 
-A submission is what one sender asked for at once: files, and one recipient or many. :func:`submit` writes its rows in
-the caller's transaction; when that is committed the relay owes each recipient a fax or an answer. Invariants:
-
-* the blobs that the files name are on the disk before the rows are written;
-* a repeat (same sender, same Message-ID, same decoded attachments, same number) makes no second fax: the key is unique,
-  whichever process sees the repeat first;
-* a recipient that was refused after the others were accepted becomes a failed fax, so that its sender is told.
+A submission is what one sender asked for at once: files, and one recipient or many. :mod:`relay.ledger` writes its
+rows.
 """
 
 from __future__ import annotations
@@ -15,22 +10,16 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy as sa
-
-from relay.errors import IllegalMove
-from relay.fax import Direction, Outbound
-from relay.notification import ORIGINAL
-from relay.store import destinations, faxes, routes
-from relay.store.engine import Topic, announce
-from relay.store.tables import attachment, document, fax, submission, submission_key
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from relay.ids import IdSource
+    from collections.abc import Mapping
 
 #: How long a repeat is recognised, in seconds.
-KEY_LIFE = 7 * 24 * 3600.0
+KEY_LIFE: Final = 7 * 24 * 3600.0
+#: The settings that make a rendering, with their defaults, in the order of ``document.rendering``; behind them may
+#: stand the number that its cover page names.
+RENDERING: Final = {"resolution": "fine", "mode": "auto", "paper": "a4", "max_pages": 300}
+#: The resolution that every fax machine takes (T.30 table 2).
+COARSEST: Final = "standard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +52,8 @@ class Submission:
 
     ``answerable`` is false for automatic mail, which is never answered (RFC 3834 section 2). ``thread``: the
     References that an answer carries. ``once``: names the deed where there is no Message-ID to know a repeat by.
+    ``confirm_until``: ``sender`` is only claimed, and has so long to confirm it, seconds since 1970; ``client`` is then
+    the address that brought the mail, as text.
     """
 
     source: str
@@ -78,6 +69,8 @@ class Submission:
     settings: Mapping[str, Any] = field(default_factory=dict)
     resend_of: int | None = None
     once: str | None = None
+    confirm_until: float | None = None
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,164 +86,6 @@ class Submitted:
     repeats: int
 
 
-def submit(connection: sa.Connection, ids: IdSource, asked: Submission, now: float) -> Submitted:
-    """Write the rows of a submission; the caller's transaction makes it safe."""
-    ledger = Ledger(connection, ids, [asked], now)
-    made = ledger.add(asked)
-    ledger.write()
-    return made
-
-
-class Ledger:
-    """Submissions that are written together: as many statements for twenty as for one.
-
-    What is known of ``asked`` is looked up at once; :meth:`add` decides what is new, :meth:`write` writes it.
-    """
-
-    def __init__(self, connection: sa.Connection, ids: IdSource, asked: Sequence[Submission], now: float) -> None:
-        self._connection = connection
-        self._ids = ids
-        self._now = now
-        keys = [key for one in asked for recipient in one.recipients if (key := submission_key_of(one, recipient))]
-        self._known = _known_keys(connection, keys, now)
-        self._lessons = destinations.lessons(
-            connection,
-            {
-                destinations.taught_by(to.number, {**one.settings, **to.settings})
-                for one in asked
-                for to in one.recipients
-            },
-        )
-        self._submissions: list[dict[str, Any]] = []
-        self._attachments: list[dict[str, Any]] = []
-        self._documents: list[dict[str, Any]] = []
-        self._faxes: list[dict[str, Any]] = []
-        self._keys: list[dict[str, Any]] = []
-        self._refusals: dict[int, str] = {}
-        self._routes: dict[tuple[str, ...], str] = {}
-
-    def fresh(self, asked: Submission) -> list[Recipient]:
-        """Return the recipients that are no repeats."""
-        return [one for one in asked.recipients if submission_key_of(asked, one) not in self._known]
-
-    def add(self, asked: Submission) -> Submitted:
-        """Take a submission in."""
-        submission_id = self._ids()
-        documents: dict[str, int] = {}
-        made: list[tuple[int, int]] = []
-        repeats = 0
-        for recipient in asked.recipients:
-            key = submission_key_of(asked, recipient)
-            known = self._known.get(key) if key else None
-            repeats += known is not None
-            if known is None:
-                known = self._fax(asked, recipient, submission_id, documents), submission_id
-                if key:
-                    self._known[key] = known
-                    self._keys.append({"key": key, "fax_id": known[0], "expires_at": self._now + KEY_LIFE})
-            made.append(known)
-        new = repeats < len(made)
-        if new:
-            self._submission(asked, submission_id)
-        return Submitted(submission_id if new else None, made[0][1], tuple(fax_id for fax_id, _ in made), repeats)
-
-    def write(self) -> None:
-        """Write the rows of all that was added."""
-        for table, rows in (
-            (submission, self._submissions),
-            (attachment, self._attachments),
-            (document, self._documents),
-        ):
-            if rows:
-                self._connection.execute(table.insert(), rows)
-        faxes.create_all(self._connection, self._ids, self._faxes)
-        if self._keys:
-            self._connection.execute(submission_key.insert(), self._keys)
-        for fax_id, sentence in self._refusals.items():
-            faxes.move(self._connection, self._ids, fax_id, Outbound.FAILED, at=self._now, reason=sentence)
-        if self._faxes:
-            announce(self._connection, Topic.PREPARE)
-
-    def _submission(self, asked: Submission, submission_id: int) -> None:
-        self._submissions.append(
-            {
-                "id": submission_id,
-                "source": asked.source,
-                "sender": asked.sender,
-                "proof": asked.proof,
-                "number": asked.number,
-                "message_id": asked.message_id,
-                "subject": asked.subject,
-                "answerable": asked.answerable,
-                "thread": asked.thread,
-                "settings": dict(asked.settings),
-                "created_at": self._now,
-            }
-        )
-        self._attachments += [
-            {
-                "submission_id": submission_id,
-                "position": position,
-                "name": file.name,
-                "media_type": file.media_type,
-                "size": file.size,
-                "blob": file.blob,
-            }
-            for position, file in enumerate(asked.files)
-        ]
-
-    def _fax(self, asked: Submission, recipient: Recipient, submission_id: int, documents: dict[str, int]) -> int:
-        settings = {**asked.settings, **recipient.settings}
-        settings.pop(ORIGINAL, None)  # once with the submission is enough
-        taught_by = destinations.taught_by(recipient.number, settings)
-        if destinations.still(self._lessons.get(taught_by), settings, self._now).resolution is not None:
-            settings["resolution"] = COARSEST
-        fax_id = self._ids()
-        self._faxes.append(
-            {
-                "id": fax_id,
-                "direction": Direction.OUTBOUND.value,
-                "submission_id": submission_id,
-                "document_id": None if recipient.refusal else self._document(submission_id, settings, documents),
-                "number": asked.number,
-                "peer": recipient.number,
-                "peer_written": recipient.written,
-                "peer_slots": settings.get("concurrency", 1),
-                "priority": settings.get("priority", 5),
-                "resend_of": asked.resend_of,
-                "passes_on": settings.get("passes_on"),
-                "settings": settings,
-                "route": self._route(settings),
-                "created_at": self._now,
-                "reason": f"accepted by {asked.source}",
-            }
-        )
-        if recipient.refusal:
-            self._refusals[fax_id] = recipient.refusal
-        return fax_id
-
-    def _route(self, settings: Mapping[str, Any]) -> str:
-        trunks = tuple(settings.get("trunks") or ())
-        if trunks and trunks not in self._routes:
-            self._routes[trunks] = routes.written(self._connection, trunks)
-        return self._routes[trunks] if trunks else ""
-
-    def _document(self, submission_id: int, settings: Mapping[str, Any], documents: dict[str, int]) -> int:
-        """Return the document of a submission in the rendering that the settings ask for: each is made once."""
-        rendering = rendering_of(settings)
-        if rendering not in documents:
-            documents[rendering] = self._ids()
-            self._documents.append(
-                {
-                    "id": documents[rendering],
-                    "submission_id": submission_id,
-                    "rendering": rendering,
-                    "created_at": self._now,
-                }
-            )
-        return documents[rendering]
-
-
 def submission_key_of(asked: Submission, recipient: Recipient) -> str | None:
     """Return the key by which a repeat is known; ``None`` where nothing tells it: no Message-ID, no name."""
     if asked.once:
@@ -260,120 +95,15 @@ def submission_key_of(asked: Submission, recipient: Recipient) -> str | None:
     digest = hashlib.sha256()
     for part in (asked.sender or "", asked.message_id, *(file.blob for file in asked.files), recipient.number):
         digest.update(f"{len(part)}:{part}".encode())
+    if asked.confirm_until is not None:  # what nobody has confirmed must not stand for a mail with a proof
+        digest.update(b"unconfirmed")
     return digest.hexdigest()
 
 
-def _known_keys(connection: sa.Connection, keys: list[str], now: float) -> dict[str, tuple[int, int]]:
-    """Return fax and submission by the keys that are known."""
-    connection.execute(_FORGET_KEYS, {"now": now})
-    if not keys:
-        return {}
-    return {row.key: (row.fax_id, row.submission_id) for row in connection.execute(_KNOWN_KEYS, {"keys": keys})}
+def rendering_of(settings: Mapping[str, Any], peer: str) -> str:
+    """Return what ``document.rendering`` is for a fax to ``peer``.
 
-
-_FORGET_KEYS: Final = submission_key.delete().where(submission_key.c.expires_at < sa.bindparam("now"))
-_KNOWN_KEYS: Final = (
-    sa.select(submission_key.c.key, submission_key.c.fax_id, fax.c.submission_id)
-    .join(fax, fax.c.id == submission_key.c.fax_id)
-    .where(submission_key.c.key.in_(sa.bindparam("keys", expanding=True)))
-)
-
-
-def _document(
-    connection: sa.Connection, ids: IdSource, submission_id: int, settings: Mapping[str, Any], now: float
-) -> int:
-    """Return the document of this submission in the rendering that the settings ask for: each is made once."""
-    rendering = rendering_of(settings)
-    here = sa.and_(document.c.submission_id == submission_id, document.c.rendering == rendering)
-    known = connection.execute(sa.select(document.c.id).where(here)).scalar()
-    if known is not None:
-        return int(known)
-    document_id = ids()
-    connection.execute(
-        document.insert().values(id=document_id, submission_id=submission_id, rendering=rendering, created_at=now)
-    )
-    return document_id
-
-
-#: The settings that make a rendering, with their defaults, in the order of ``document.rendering``.
-RENDERING = {"resolution": "fine", "mode": "auto", "paper": "a4", "max_pages": 300}
-#: The resolution that every fax machine takes (T.30 table 2).
-COARSEST = "standard"
-
-
-def rendering_of(settings: Mapping[str, Any]) -> str:
-    """Return what ``document.rendering`` is for a fax with ``settings``."""
-    return ":".join(str(settings.get(key, default)) for key, default in RENDERING.items())
-
-
-def coarser_document(connection: sa.Connection, ids: IdSource, row: sa.Row[Any], now: float) -> None:
-    """Give a fax that is ``preparing`` again the document in standard resolution, and queue it if that is made."""
-    settings = {**row.settings, "resolution": COARSEST}
-    document_id = _document(connection, ids, row.submission_id, settings, now)
-    connection.execute(
-        fax.update().where(fax.c.id == row.id).values(document_id=document_id, settings=settings, pages_confirmed=0)
-    )
-    made = connection.execute(sa.select(document).where(document.c.id == document_id).with_for_update()).one()
-    if made.refusal is not None:
-        faxes.move(connection, ids, row.id, Outbound.FAILED, at=now, reason=made.refusal)
-    elif made.blob is not None:
-        _ready(connection, ids, row.id, made.pages, now)
-    announce(connection, Topic.PREPARE)
-
-
-def _ready(connection: sa.Connection, ids: IdSource, fax_id: int, pages: int, now: float) -> None:
-    changes = {"pages": pages, "not_before": now}
-    faxes.move(connection, ids, fax_id, Outbound.QUEUED, at=now, reason="ready to dial", changes=changes)
-
-
-def resubmit(
-    connection: sa.Connection,
-    ids: IdSource,
-    fax_id: int,
-    now: float,
-    who: str,
-    trunks_again: Callable[[sa.Row[Any]], list[str]],
-) -> int:
-    """Make a new fax of an ended one, to the same number with the same document, and return its id.
-
-    ``trunks_again``: gives the trunks of a fax as the policy has them now (:meth:`PolicyHolder.trunks_again`). A
-    person's decision: it may deliver twice what was ``uncertain``. Raises :class:`relay.errors.NotFound` and, for a
-    fax that has not ended, :class:`relay.errors.IllegalMove`.
+    A cover page names whom it is for, so that each ``peer`` has a document of its own where there is one.
     """
-    row = faxes.get(connection, fax_id)
-    faxes.check_resend(row)
-    made = connection.execute(sa.select(document).where(document.c.id == row.document_id).with_for_update()).one()
-    if made.refusal is not None:
-        raise IllegalMove(f"the document of fax {fax_id} cannot be faxed: {made.refusal} Send a new one.")
-    trunks = trunks_again(row)
-    if trunks == [routes.NOWHERE]:
-        raise IllegalMove(f"no telephone line serves {row.peer} now; add a trunk to the policy, then send it again")
-    settings = {key: value for key, value in row.settings.items() if key != "gone"} | (
-        {"trunks": trunks} if trunks else {}
-    )
-    new = faxes.create(
-        connection,
-        ids,
-        {
-            column: getattr(row, column)
-            for column in (
-                "direction",
-                "submission_id",
-                "document_id",
-                "number",
-                "peer",
-                "peer_written",
-                "peer_slots",
-                "priority",
-                "pages",
-            )
-        }
-        | {"settings": settings, "route": routes.written(connection, trunks) if trunks else ""}
-        | {"resend_of": fax_id, "created_at": now},
-        reason=f"resend of {fax_id}, asked for by {who}",
-    )
-    if made.blob is not None:
-        faxes.move(connection, ids, new, Outbound.PREPARING, at=now, reason="the document is made already")
-        _ready(connection, ids, new, made.pages, now)
-    announce(connection, Topic.PREPARE)
-    return new
+    rendering = ":".join(str(settings.get(key, default)) for key, default in RENDERING.items())
+    return f"{rendering}:{peer}" if settings.get("cover") else rendering

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from converters import FaxDocument, FaxStrip, HeaderLine, PageReport, Refused, Rendering, Source
+from converters import Cover, FaxDocument, FaxStrip, HeaderLine, PageReport, Refused, Rendering, Source
 from transport.seam import (
     Answered,
     Arrival,
@@ -138,11 +138,15 @@ class PlainConverter:
 
     def __init__(self, refusals: Mapping[bytes, Refused] | None = None, raises: Sequence[Exception] = ()) -> None:
         self.made: list[tuple[list[Source], Rendering]] = []
+        self.covers: list[Cover | None] = []
         self._refusals = refusals or {}
         self._raises = list(raises)
 
-    async def to_fax(self, sources: Sequence[Source], rendering: Rendering, output: Path) -> FaxDocument:
-        """Copy the first source."""
+    async def to_fax(
+        self, sources: Sequence[Source], rendering: Rendering, output: Path, *, cover: Cover | None = None
+    ) -> FaxDocument:
+        """Copy the first source; note the cover."""
+        self.covers.append(cover)
         self.made.append((list(sources), rendering))
         if self._raises:
             raise self._raises.pop(0)

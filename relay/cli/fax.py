@@ -1,4 +1,4 @@
-"""``faxrelay fax``: list, show, send, cancel, resend, erase."""
+"""``faxrelay fax``: list, show, send, cancel, approve, deny, resend, erase."""
 
 from __future__ import annotations
 
@@ -84,6 +84,27 @@ def cancel(context: click.Context, fax_id: int, *, as_json: bool) -> None:
 @click.argument("fax_id", type=int, metavar="ID")
 @json_option
 @click.pass_context
+def approve(context: click.Context, fax_id: int, *, as_json: bool) -> None:
+    """Approve a held fax, and with it those of the same mail that wait for the same people."""
+    done = ask(context, "fax_approve", fax_id=fax_id)
+    show(done, as_json=as_json, table=lambda answer: click.echo(f"approved: {', '.join(answer['faxes'])}"))
+
+
+@fax.command()
+@click.argument("fax_id", type=int, metavar="ID")
+@click.option("--reason", default="", help="Why; the sender reads it.")
+@json_option
+@click.pass_context
+def deny(context: click.Context, fax_id: int, reason: str, *, as_json: bool) -> None:
+    """Refuse a held fax, and with it those of the same mail that wait for the same people."""
+    done = ask(context, "fax_deny", fax_id=fax_id, reason=reason)
+    show(done, as_json=as_json, table=lambda answer: click.echo(f"refused: {', '.join(answer['faxes'])}"))
+
+
+@fax.command()
+@click.argument("fax_id", type=int, metavar="ID")
+@json_option
+@click.pass_context
 def resend(context: click.Context, fax_id: int, *, as_json: bool) -> None:
     """Send an ended fax again, as a new one. An uncertain fax may then arrive twice: that is your decision."""
     made = ask(context, "fax_resend", fax_id=fax_id)
@@ -135,6 +156,10 @@ def timeline(row: dict[str, Any]) -> None:
     )
     if row["not_before"] is not None:
         console.print(f"  next call: {row['not_before'][:19].replace('T', ' ')} UTC")
+    for one in row["holds"]:
+        if one["verdict"] is None and row["state"] == "held":
+            until = one["until"][:16].replace("T", " ")
+            console.print(f"  {escape(one['why'])}, until {until} UTC")
     console.print(f"  {row['created_at'][:10]} (UTC)")
     for event in row["history"]:
         console.print(f"  {event['at'][11:23]}  {event_line(event, row['pages'])}")

@@ -21,6 +21,7 @@ from policies import (
     json_schema,
     load,
     normalise_address,
+    once_confirmed,
     resolve_domain,
 )
 from relay.cli.session import REFUSED, json_option, settings_of, stop
@@ -103,8 +104,9 @@ def explain_(
     except (BadAddress, Refusal, ValueError) as error:
         stop(str(error), REFUSED)
     decision = decide(found, facts)
-    click.echo(_dump(decision) if as_json else explain(decision))
-    context.exit(0 if decision.accepted else REFUSED)
+    confirmed = once_confirmed(found, facts, decision)
+    click.echo(_dump(decision, confirmed) if as_json else explain(decision, confirmed))
+    context.exit(0 if (confirmed or decision).accepted else REFUSED)
 
 
 def _fax_address(found: Any, text: str) -> FaxAddress:
@@ -121,8 +123,8 @@ def schema() -> None:
     click.echo(json.dumps(json_schema(), indent=2))
 
 
-def _dump(decision: Any) -> str:
-    return json.dumps(as_json(decision), indent=2, ensure_ascii=False)
+def _dump(decision: Any, confirmed: Any) -> str:
+    return json.dumps(as_json(decision, confirmed), indent=2, ensure_ascii=False)
 
 
 def _load(folder: Path) -> Any:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from policies import Usage, over_quota
 from relay.errors import Refusal
+from relay.intake import confirming
+from relay.ledger import Ledger
 from relay.store import usage
-from relay.submission import Ledger, Submission, Submitted
+from relay.submission import Submission, Submitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from relay.ids import IdSource
     from relay.policy import PolicyHolder
     from relay.store.engine import Store
+    from relay.submission import Submission, Submitted
 
 #: Submissions of one transaction; bounds how long the first of them waits for the others.
 _TOGETHER: Final = 64
@@ -91,12 +94,24 @@ class Committer:
         for one in batch:
             # A repeat uses up nothing: whoever did not hear our 250 is not refused for asking again.
             wanted = sum(recipient.refusal is None for recipient in ledger.fresh(one.asked))
-            over = quotas.refusal(one.asked, wanted)
+            over = quotas.refusal(one.asked, wanted) or self._unasked(connection, ledger, one.asked, now)
             if over is None and one.beside is not None:
                 one.beside(connection)
             found.append(over or ledger.add(one.asked))
+            if one.asked.confirm_until is not None:
+                ledger.write()  # the next one's limit counts it
         ledger.write()
         return found
+
+    def _unasked(self, connection: sa.Connection, ledger: Ledger, asked: Submission, now: float) -> Refusal | None:
+        """Return why a mail's sender is not asked to confirm it, where that is to be asked."""
+        if asked.confirm_until is None or not ledger.fresh(asked):
+            return None
+        try:
+            confirming.check(connection, self._ids, asked, now=now)
+        except Refusal as refusal:
+            return refusal
+        return None
 
 
 class _Quotas:
@@ -123,6 +138,8 @@ class _Quotas:
         over = over_quota(number, self._by_number[asked.number], self._by_sender[both], wanted)
         if over is not None:
             return Refusal(over.kind.smtp_code, over.kind.enhanced_code, over.sentence)
+        if asked.confirm_until is not None:
+            return None  # strangers must not use up what a number may send
         self._by_number[asked.number] = self._by_number[asked.number].more(wanted)
         self._by_sender[both] = self._by_sender[both].more(wanted)
         return None

@@ -17,13 +17,12 @@ import asyncio
 import contextlib
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
 from policies import (
     BadAddress,
-    Body,
     Facts,
     Proof,
     check_recipient,
@@ -31,11 +30,11 @@ from policies import (
     normalise_address,
     resolve_domain,
 )
-from relay.confine import MIB, ChildDied
+from relay import cover
+from relay.confine import ChildDied
 from relay.errors import Refusal
-from relay.intake import options, spool
+from relay.intake import confirming, faxed, options, spool
 from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
-from relay.intake.parts import shown
 from relay.intake.wishes import NO_WISHES, wished
 from relay.policy import submission_settings
 from relay.submission import File, Recipient, Submission
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     import policies
-    from policies import Decision, Policy
+    from policies import Decision, Number, Policy
     from relay.intake.identity import Identity
     from relay.intake.message import Attachment, MailReader, ParsedMessage
     from relay.notification import MailWishes, RecipientWishes
@@ -58,8 +57,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: RFC 5321 section 6.3: a mail that passed so many servers goes in circles.
-MAX_HOPS: Final = 30
 #: Proofs that a listener can establish, the stronger first.
 _BY_STRENGTH: Final = (Proof.AUTH, Proof.CLIENT_CERT, Proof.NETWORK, Proof.DMARC, Proof.CONFIRM, Proof.NONE)
 
@@ -72,8 +69,9 @@ class Envelope:
     established; each of ``identities`` gives its own for the From addresses that are its. ``client``: the address of
     the client itself, None where nobody knows it. ``each``: the client hears of each recipient (LMTP), so that one that
     is refused becomes no fax. ``examine``: asked for what the mail proves by itself, where the policy wants that: the
-    message and its From address in, proofs out, or :class:`relay.errors.Refusal`. ``wishes`` and ``recipient_wishes``:
-    what the client asked to be told of; ``heard_from``: what it calls itself.
+    message and its From address in, proofs out, or :class:`relay.errors.Refusal`. ``asks``: the From address may be
+    asked by mail to confirm it (proof confirm). ``wishes`` and ``recipient_wishes``: what the client asked to be told
+    of; ``heard_from``: what it calls itself.
     """
 
     source: str
@@ -87,6 +85,7 @@ class Envelope:
     wishes: MailWishes = NO_WISHES
     recipient_wishes: tuple[RecipientWishes, ...] = ()
     heard_from: str = ""
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,7 @@ class Accepted:
     ``faxes``: one id for each number, in order; ``refused`` of them failed at once, with a mail that says why.
     ``submission`` is the one that the first fax belongs to. ``repeated``: all of it was here before and nothing new
     was made. ``refusals``: what becomes of each of the envelope's recipients, ``None`` for those that are taken.
+    ``unconfirmed``: its sender was asked to confirm it, and it waits.
     """
 
     submission: int
@@ -103,6 +103,7 @@ class Accepted:
     refused: int
     repeated: bool
     refusals: tuple[Refusal | None, ...]
+    unconfirmed: bool = False
 
 
 class Commits(Protocol):
@@ -130,6 +131,7 @@ class Desk:
         blobs: LocalBlobs,
         reader: MailReader,
         policy: PolicyHolder,
+        clock: Callable[[], float],
         *,
         attachment_bytes: int,
     ) -> None:
@@ -137,6 +139,7 @@ class Desk:
         self._blobs = blobs
         self._reader = reader
         self._policy = policy
+        self._clock = clock
         self._attachment_bytes = attachment_bytes
 
     def at_recipient(self, text: str, others: Sequence[FaxAddress] = ()) -> FaxAddress:
@@ -199,18 +202,26 @@ class Desk:
         transaction.
         """
         mail = opened.mail
-        _check_loop(mail)
+        faxed.check_loop(mail)
         facts = await self._proven(opened.message, self._facts(mail, envelope), envelope)
+        if envelope.asks and _answerable(mail, envelope):
+            facts = confirming.asking(self._policy.current, facts) or facts
         decision = self._decide(facts)
-        wanted = _wanted(mail, decision)
-        self._check_files(wanted)
+        if decision.sender is None:  # decide() names a number wherever it does not refuse
+            raise Refusal(451, "4.3.0", "The mail cannot be taken at the moment. Try again later.")
+        wish = options.asked(mail.options, mail.subject, decision.sender)
+        wanted = faxed.files(mail, decision.sender, covered=wish.covered(decision.sender))
+        faxed.check_files(wanted, self._attachment_bytes)
         files = await asyncio.to_thread(self._keep, wanted, opened.content)
-        asked, refusals = self._asked(mail, envelope, facts, decision, files)
+        asked, refusals = self._asked(mail, envelope, facts, decision, decision.sender, wish, files)
         if mail.message_id is None:
             asked = replace(asked, once=once)
         made = await self._committer.commit(asked, beside)
         refused = sum(recipient.refusal is not None for recipient in asked.recipients)
-        accepted = Accepted(made.first, made.faxes, refused, repeated=made.id is None, refusals=refusals)
+        accepted = Accepted(
+            made.first, made.faxes, refused, repeated=made.id is None, refusals=refusals,
+            unconfirmed=asked.confirm_until is not None,
+        )  # fmt: skip
         log.info(
             "mail repeated" if accepted.repeated else "mail accepted",
             submission=accepted.submission,
@@ -256,16 +267,6 @@ class Desk:
             raise _refusal(decision.refusal)
         return decision
 
-    def _check_files(self, files: Sequence[Attachment]) -> None:
-        if not files:
-            raise Refusal(550, "5.6.0", "The mail has no attachment: attach the document that is to be faxed.")
-        for file in files:
-            if file.size > self._attachment_bytes:
-                sentence = f"The attachment {shown(file.name)} is larger than {self._attachment_bytes / MIB:.4g} MB."
-                raise Refusal(552, "5.3.4", sentence)
-            if file.refusal is not None:
-                raise Refusal(550, "5.6.1", file.refusal)
-
     def _keep(self, attachments: Sequence[Attachment], content: Path) -> tuple[File, ...]:
         """Keep each file as a blob, synced. Blocking."""
         kept = []
@@ -279,13 +280,16 @@ class Desk:
         return tuple(kept)
 
     def _asked(
-        self, mail: ParsedMessage, envelope: Envelope, facts: Facts, decision: Decision, files: tuple[File, ...]
+        self,
+        mail: ParsedMessage,
+        envelope: Envelope,
+        facts: Facts,
+        decision: Decision,
+        number: Number,
+        wish: options.Wish,
+        files: tuple[File, ...],
     ) -> tuple[Submission, tuple[Refusal | None, ...]]:
         """Return what is asked for, and why each of the envelope's recipients is refused, if it is."""
-        if decision.sender is None:  # decide() names a number wherever it does not refuse
-            raise Refusal(451, "4.3.0", "The mail cannot be taken at the moment. Try again later.")
-        number = decision.sender
-        wants, subject = options.asked(mail.options, mail.subject, number)
         named = list(_recipients(self._policy, number.number, envelope.recipients, decision))
         proof = self._proof(facts, number.number)
         named, kept = wished(named, envelope, mail, facts.from_address, proof)
@@ -303,20 +307,30 @@ class Desk:
         once: dict[str, Recipient] = {}
         for one in wanted:
             once.setdefault(one.number, one)
+        unconfirmed = Proof.CONFIRM in facts.proofs
         asked = Submission(
             source=envelope.source,
             sender=facts.from_address,
             proof=proof,
             number=number.number,
-            subject=subject,
+            subject=wish.subject,
             files=files,
             recipients=tuple(once.values()),
             message_id=mail.message_id,
             thread=mail.thread,
-            answerable=bool(envelope.return_path) and not mail.automatic,
-            settings=options.applied(wants, submission_settings(number.settings, number, decision.language)) | kept,
+            answerable=_answerable(mail, envelope) and not unconfirmed,
+            confirm_until=self._clock() + number.confirm_within.total_seconds() if unconfirmed else None,
+            client=str(facts.client_ip) if unconfirmed and facts.client_ip is not None else None,
+            settings=self._settings(mail, decision, number, wish) | kept,
         )
         return asked, refusals
+
+    def _settings(self, mail: ParsedMessage, decision: Decision, number: Number, wish: options.Wish) -> dict[str, Any]:
+        """Return the settings of a submission with what its mail asks for."""
+        settings = submission_settings(number.settings, number, decision.language)
+        if wish.covered(number):
+            settings["cover"] = cover.TEXT if mail.body is not None else cover.BLANK
+        return options.applied(wish.options, settings, now=self._clock(), ahead=number.schedule_within)
 
     def _proof(self, facts: Facts, number: str) -> str:
         """Return the strongest proof that suffices by itself for sending as ``number``."""
@@ -330,18 +344,9 @@ class Desk:
         return next(str(proof.value) for proof in _BY_STRENGTH if proof in facts.proofs)
 
 
-def _wanted(mail: ParsedMessage, decision: Decision) -> list[Attachment]:
-    """Return what of a mail is faxed: its text first, where the sending number's policy has it so."""
-    if mail.body is not None and decision.sender is not None and decision.sender.body is Body.PAGE:
-        return [mail.body, *mail.attachments]
-    return mail.attachments
-
-
-def _check_loop(mail: ParsedMessage) -> None:
-    if mail.looped:
-        raise Refusal(554, "5.4.6", "This mail was made by a fax relay: it is not faxed again, lest it go in circles.")
-    if mail.hops > MAX_HOPS:
-        raise Refusal(554, "5.4.6", f"The mail passed more than {MAX_HOPS} servers: it goes in circles.")
+def _answerable(mail: ParsedMessage, envelope: Envelope) -> bool:
+    """Whether a mail's sender may be written to (RFC 3834 section 2)."""
+    return bool(envelope.return_path) and not mail.automatic
 
 
 def _regions(policy: Policy, address: FaxAddress, domain: policies.Domain) -> Iterable[str | None]:

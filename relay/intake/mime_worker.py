@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_SUBJECT: Final = 300
 #: What ``X-Fax-...`` headers may ask for (:mod:`relay.intake.options`), and the longest of it.
-OPTIONS: Final = ("resolution", "mode", "priority", "retries")
+OPTIONS: Final = ("resolution", "mode", "priority", "retries", "cover", "schedule", "billing", "notify")
 MAX_OPTION: Final = 40
 #: Identifiers of the thread that an answer carries, the newest last.
 MAX_REFERENCES: Final = 20

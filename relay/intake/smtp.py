@@ -206,7 +206,7 @@ class _Listening:
         known = Envelope(
             "lmtp" if self._each else "smtp", tuple(envelope.recipients), return_path, self._proofs,
             client, session.identities, each=self._each,
-            examine=self._examination(client, session.greeted_as, return_path), wishes=envelope.wishes,
+            examine=self._examination(client, session.greeted_as, return_path), asks=True, wishes=envelope.wishes,
             recipient_wishes=tuple(envelope.recipient_wishes), heard_from=session.greeted_as,
         )  # fmt: skip
         return self._server.take(spool, known)
@@ -344,7 +344,9 @@ def _told(accepted: Accepted) -> str:
     faxes = f"{count} fax{'es' * (count != 1)}"
     if accepted.repeated:
         return f"250 2.0.0 Accepted before as {accepted.submission}; no second fax is made"
-    if accepted.refused:
+    if accepted.unconfirmed:
+        faxes += ", held until the link in a mail to the sender is followed"
+    elif accepted.refused:
         faxes += f", {accepted.refused} of them refused: a mail tells why"
     return f"250 2.0.0 Accepted as {accepted.submission}; {faxes}"
 

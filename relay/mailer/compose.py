@@ -21,6 +21,7 @@ from relay.mailer.letter import MAIL, MAIL_UTF8, Letter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from relay.mailer.asking import Enclosed
     from relay.mailer.language import Language
     from relay.mailer.notice import Notice
     from relay.mailer.receipt import Receipt
@@ -104,6 +105,7 @@ def notice_letter(
     *,
     thread: Thread,
     machine: multipart.Machine | None = None,
+    enclosed: Sequence[Enclosed] = (),
 ) -> Letter:
     """Return the mail of a notice; it joins the thread of the mail that asked for the fax, if its reader sent that.
 
@@ -115,6 +117,8 @@ def notice_letter(
     _join(message, thread)
     body = message if machine is None else MIMEPart(policy=message.policy)
     _write(body, language, "notice", {"notice": notice})
+    for one in enclosed:
+        body.add_attachment(one.data, *one.media_type.split("/"), filename=one.name)
     if machine is not None:
         multipart.enclose(message, body, machine)
     return _letter(message, envelope, sender="")

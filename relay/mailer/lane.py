@@ -1,9 +1,9 @@
 """The outbox's mail lane: which events are mailed to whom, and how one delivery becomes a letter.
 
-A fax that we sent: what its sender is owed (:mod:`relay.mailer.owed`), as a report for machines too where the sender's
-server asked for one (RFC 3464). A fax that we received: a mail to each mailbox of its number. A mail that was fetched
-and is not faxed: the reason, for its proven sender. A mail that is refused ends there: it is never answered by another
-mail.
+A fax that waits for a person: a mail to each who may decide (:mod:`relay.mailer.asking`). A fax that we sent: what its
+sender is owed (:mod:`relay.mailer.owed`), as a report for machines too where the sender's server asked for one (RFC
+3464). A fax that we received: a mail to each mailbox of its number. A mail that was fetched and is not faxed: the
+reason, for its proven sender. A mail that is refused ends there: it is never answered by another mail.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.fax import Direction, Inbound, Outbound, state
-from relay.mailer import dsn, notice, owed, writing
+from relay.mailer import asking, dsn, notice, owed, writing
 from relay.mailer import record as records
 from relay.mailer.compose import (
     Envelope,
@@ -53,7 +53,8 @@ class MailLane:
     """Mails receipts and received faxes.
 
     ``resend_link``: gives the URL that sends a fax again, and when it ends, for a fax id and the time at which it is
-    given out. ``hostname``: what the relay calls itself in reports. A mailbox is never suspended: each mail is tried
+    given out. ``answer_link``: gives those by which people decide. ``hostname``: what the relay calls itself in
+    reports. A mailbox is never suspended: each mail is tried
     for three days and then fails with the server's words.
     """
 
@@ -67,11 +68,13 @@ class MailLane:
         languages: Languages,
         identity: Identity,
         resend_link: Callable[[int, float], tuple[str, float]],
+        answer_link: asking.AnswerLink,
         *,
         hostname: str,
         zone: tzinfo,
         patience: Patience | None = None,
     ) -> None:
+        self._answer_link = answer_link
         self.patience = patience or Patience()
         self._store = store
         self._carrier = carrier
@@ -89,6 +92,8 @@ class MailLane:
         direction = Direction(fax.direction)
         after = state(direction, event.after)
         if isinstance(after, Outbound):
+            if after is Outbound.HELD:
+                return asking.posts(event, fax, submission)
             return to_sender(event, after, fax, submission)
         if after is Inbound.RECEIVED:
             kind = RECEIVED_FAX
@@ -108,6 +113,8 @@ class MailLane:
             return Delivered("not sent: there is no delay to tell of any more")
         if claim.row.kind in _NOTICES:
             return await self._carrier.send(self._notice(claim.row.kind, record, envelope))
+        if claim.row.kind in asking.KINDS:
+            return await self._ask(record, claim.row.kind, envelope)
         compose = self._receipt if claim.row.kind == owed.RECEIPT else self._received
         return await self._carrier.send(await compose(record, envelope))
 
@@ -129,6 +136,24 @@ class MailLane:
         if dsn.wishes_of(record.fax).notify is None:
             return None
         return dsn.machine(record, self._hostname, envelope.made_at)
+
+    async def _ask(self, record: Record, kind: str, envelope: Envelope) -> Outcome:
+        """Mail about a fax that waits for a person, unless it waits no more."""
+        waiting = await self._store.read(asking.read, record.fax.id, kind)
+        if isinstance(waiting, str):
+            return Delivered(f"not mailed: {waiting}")
+        language = self._languages.get(record.fax.settings.get("language", "en"))
+        zone, link, thread = self._zone, self._answer_link, Thread()
+        enclosed: tuple[asking.Enclosed, ...] = ()
+        if kind == asking.APPROVAL:
+            notice = asking.approval(record, waiting, envelope.to, language, zone, link)
+            enclosed = await asking.enclosures(record, self._enclosures)
+        elif kind == asking.CONFIRM:
+            notice = asking.confirm(record, waiting, language, zone, link)
+        else:
+            notice, thread = asking.held(record, waiting, language, zone), _thread(record)
+        letter = notice_letter(notice, language, self._identity, envelope, thread=thread, enclosed=enclosed)
+        return await self._carrier.send(letter)
 
     async def _receipt(self, record: Record, envelope: Envelope) -> Letter:
         language = self._languages.get(record.fax.settings.get("language", "en"))
@@ -170,6 +195,8 @@ class MailLane:
         """Return a link to send it again, where there is something to send."""
         if status not in _RESENDABLE or record.document is None or record.document.blob is None:
             return None
+        if any(event.kind == "fax.refused" for event in record.events):
+            return None  # whoever decides about it has answered: a link would only ask again
         url, until = self._resend_link(record.fax.id, at)
         return Invitation(url, writing.moment(until, self._zone))
 

@@ -94,8 +94,17 @@ def processed(record: Record, language: Language, zone: tzinfo) -> Notice:
 
 
 def waiting(record: Record, language: Language, zone: tzinfo) -> Notice:
-    """Return the notice of a fax that waits for its number's hours of sending."""
+    """Return the notice of a fax that waits for its number's hours of sending, or for the time that was asked for."""
     to = writing.number(record.fax.peer)
+    if record.fax.settings.get("earliest") == record.fax.not_before:
+        return Notice(
+            title=language.say("title_scheduled", to=to),
+            headline=language.say("waiting", to=to),
+            lines=(language.say("scheduled_for", at=hours.scheduled(record.fax.settings)),),
+            facts=facts(record, language, zone),
+            offers=(),
+            fax_id=str(record.fax.id),
+        )
     kept = hours.of_settings(record.fax.settings)
     until = writing.moment(record.fax.not_before, zone)
     if kept is not None:  # in the hours' own zone, as their policy is written

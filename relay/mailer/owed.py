@@ -1,8 +1,8 @@
 """Which mails a fax's sender is owed as the fax moves: a pure decision, made of an event and its rows.
 
 A sender who may be written to (RFC 3834 section 2) gets one receipt when the fax has ended, and, before that, what its
-number's policy or its own mail server asked for. Where the server said of what it wants to hear (NOTIFY, RFC 3461), its
-word stands in place of the policy: a report is owed for each event that it named, and nothing beside.
+number's policy, the mail itself or its server asked for. Where the server said of what it wants to hear (NOTIFY, RFC
+3461), its word stands in place of the others: a report is owed for each event that it named, and nothing beside.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def to_sender(event: sa.Row[Any], after: Outbound, fax: sa.Row[Any], submission:
     if submission is None or not submission.answerable or not submission.sender:
         return []
     wishes = wishes_of(fax)
+    if wishes.notify is None and _unwanted(after, fax):
+        return []
     reader = submission.sender if wishes.notify is None else wishes.address
     if not reader:
         return []
@@ -51,6 +53,16 @@ def to_sender(event: sa.Row[Any], after: Outbound, fax: sa.Row[Any], submission:
 def moot(record: Record) -> bool:
     """Whether there is no delay to tell of any more: the fax has ended, or its sender heard why it waits."""
     return terminal(Outbound(record.fax.state)) or any(_waits(event) for event in record.events)
+
+
+def _unwanted(after: Outbound, fax: sa.Row[Any]) -> bool:
+    """Whether the mail itself asked not to hear of this (the option ``notify``)."""
+    match fax.settings.get("notify"):
+        case "none":
+            return True
+        case "failure":
+            return after is Outbound.SENT or not terminal(after)
+    return False
 
 
 def _kind(event: sa.Row[Any], after: Outbound, fax: sa.Row[Any], wishes: Wishes) -> str | None:

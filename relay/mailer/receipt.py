@@ -92,6 +92,7 @@ class Receipt:
     sha256: str
     size: str
     simulated: bool
+    billing: str = ""
 
     def as_sheet(self) -> ReceiptSheet:
         """Return what the PDF shows."""
@@ -132,6 +133,7 @@ def receipt(record: Record, language: Language, zone: tzinfo) -> Receipt:
         total_line_time=language.duration(talk) if talk else "",
         sha256=transmitted[-1].transmitted if transmitted else "",
         size=language.size(transmitted[-1].transmitted_size) if transmitted else "",
+        billing=fax.settings.get("billing", ""),
         simulated=any(_result(one).get("simulated", False) for one in record.attempts),
     )
 

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 import structlog
 
 from converters import Broken, Converter, FaxDocument, Refused, Rendering, Source
+from relay import cover
 from relay.errors import LostClaim
 from relay.fax import Outbound
-from relay.store import faxes, queue
+from relay.store import faxes, holds, queue
 from relay.store.engine import Store, Topic
-from relay.store.tables import attachment, document, fax
+from relay.store.tables import attachment, document, fax, submission
 from relay.submission import RENDERING
 
 if TYPE_CHECKING:
@@ -106,12 +107,14 @@ class Preparing:
         return claim
 
     async def _make(self, claim: queue.Claim) -> None:
-        files = await self._store.read(self._files, claim.row.submission_id)
+        asked, files = await self._store.read(self._files, claim.row.submission_id)
         sources = [Source(file.name, file.media_type, self._blobs.path(file.blob)) for file in files]
         bound = log.bind(document=claim.id, submission=claim.row.submission_id)
         try:
             with self._blobs.scratch(".tif") as output:
-                made = await self._converter.to_fax(sources, _rendering(claim.row.rendering), output)
+                rendering, peer = _rendering(claim.row.rendering)
+                first = cover.of_submission(asked.settings, asked, peer) if peer else None
+                made = await self._converter.to_fax(sources, rendering, output, cover=first)
                 blob = await asyncio.to_thread(self._blobs.adopt, output)
         except Refused as refused:
             bound.info("document refused", reason=refused.reason.value)
@@ -130,9 +133,10 @@ class Preparing:
             bound.info("document made", pages=len(made.pages), bytes=blob.size)
             await self._store.write(self._queue, claim, made, blob.name)
 
-    def _files(self, connection: sa.Connection, submission_id: int) -> list[sa.Row[Any]]:
+    def _files(self, connection: sa.Connection, submission_id: int) -> tuple[sa.Row[Any], list[sa.Row[Any]]]:
         query = sa.select(attachment).where(attachment.c.submission_id == submission_id)
-        return list(connection.execute(query.order_by(attachment.c.position)))
+        asked = connection.execute(sa.select(submission).where(submission.c.id == submission_id)).one()
+        return asked, list(connection.execute(query.order_by(attachment.c.position)))
 
     def _queue(self, connection: sa.Connection, claim: queue.Claim, made: FaxDocument, blob: str) -> None:
         now, pages = self._clock(), len(made.pages)
@@ -142,11 +146,8 @@ class Preparing:
             for page in made.pages
         ]
         queue.keep(connection, document, claim, blob=blob, pages=pages, size=made.size, report=report)
-        for fax_id in self._preparing(connection, claim):
-            faxes.move(
-                connection, self._ids, fax_id, Outbound.QUEUED, at=now, reason=ready,
-                detail={"pages": pages}, changes={"pages": pages, "not_before": now},
-            )  # fmt: skip
+        faxes_of_it = self._preparing(connection, claim)
+        holds.ready(connection, self._ids, faxes_of_it, pages, at=now, reason=ready, detail={"pages": pages})
 
     def _give_up(self, connection: sa.Connection, claim: queue.Claim, sentence: str) -> None:
         queue.keep(connection, document, claim, refusal=sentence)
@@ -173,6 +174,7 @@ class Preparing:
         return list(connection.execute(query.order_by(fax.c.id)).scalars())
 
 
-def _rendering(stored: str) -> Rendering:
-    values = dict(zip(RENDERING, stored.split(":"), strict=True))
-    return Rendering.of_settings(**values)
+def _rendering(stored: str) -> tuple[Rendering, str]:
+    """Return how a document is drawn, and the number that its cover names; '' where it has none."""
+    values, peer = stored.split(":")[: len(RENDERING)], stored.split(":")[len(RENDERING) :]
+    return Rendering.of_settings(**dict(zip(RENDERING, values, strict=True))), "".join(peer)

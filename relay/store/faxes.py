@@ -96,7 +96,8 @@ def move(
 ) -> None:
     """Move a fax to ``after`` and write its event; ``changes`` are further columns to set with it.
 
-    A fax that is queued is due no earlier than its hours of sending begin, whoever queues it.
+    A fax that is queued is due no earlier than its sender asked for (``settings.earliest``) and than its hours of
+    sending begin, whoever queues it.
     Raises :class:`IllegalMove` and changes nothing where the table has no such move, :class:`LostClaim` where
     ``fence`` is given and no longer the row's.
     """
@@ -107,7 +108,8 @@ def move(
         raise LostClaim(f"fax {fax_id} is in other hands")
     changed = dict(changes or {})
     if after is Outbound.QUEUED:
-        due = changed["not_before"] = hours.opening(row.settings, asked := changed.get("not_before", row.not_before))
+        asked = changed.get("not_before", row.not_before)
+        due = changed["not_before"] = hours.opening(row.settings, max(asked, row.settings.get("earliest", 0.0)))
         if due > max(asked, at):
             reason = "; ".join(filter(None, (reason, hours.told(row.settings, due))))
             detail = {**(detail or {}), "waits_until": due}

@@ -273,10 +273,16 @@ hold = sa.Table(
     sa.Column("asked", sa.JSON, nullable=False, doc="the mail addresses of those who may decide"),
     sa.Column("created_at", _Time, nullable=False),
     sa.Column("until", _Time, nullable=False, doc="when nobody's answer is a denial"),
-    sa.Column("verdict", sa.String(8), doc="approve, deny; none: open"),
+    sa.Column("verdict", sa.String(8), doc="approve, deny, moot; none: open"),
     sa.Column("decided_at", _Time),
     sa.Column("decided_by", sa.String(320)),
-    sa.Column("reason", sa.Text, nullable=False, server_default="", doc="a denial's, for the sender"),
+    sa.Column(
+        "reason",
+        sa.Text,
+        nullable=False,
+        server_default="",
+        doc="a denial's, or a refusal's that waits, for the sender",
+    ),
     sa.UniqueConstraint("fax_id", "kind"),
 )
 _open = hold.c.verdict.is_(None)
@@ -297,6 +303,15 @@ audit = sa.Table(
     sa.Column("documents_erased_at", _Time, nullable=False),
     sa.Column("rows_erased_at", _Time),
     sa.Column("erased_by", sa.String(64), nullable=False, doc="the policy, or who"),
+)
+
+confirmation = sa.Table(
+    "confirmation",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("whom", sa.String(340), nullable=False, doc="`from ADDRESS`, the claimed sender, or `by CLIENT`"),
+    sa.Column("asked_at", _Time, nullable=False),
+    sa.Index("ix_confirmation_whom_asked_at", "whom", "asked_at"),
 )
 
 link_use = sa.Table(

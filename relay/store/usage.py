@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from policies import Usage
 from relay.fax import Direction, Outbound
-from relay.store.tables import fax, submission
+from relay.store.tables import fax, hold, submission
 
 _HOUR, _DAY = 3600.0, 86400.0
 #: The advisory locks that submissions take on PostgreSQL, one for each number.
@@ -26,7 +26,10 @@ def serialise(connection: sa.Connection, number: str) -> None:
 
 
 def of_number(connection: sa.Connection, number: str, now: float) -> Usage:
-    """Return what a number sent: faxes that were to be dialled, not those that were refused at once."""
+    """Return what a number sent: faxes that were to be dialled, not those that were refused at once.
+
+    Nor those whose sender has not confirmed them: strangers must not use up what a number may send.
+    """
     return _usage(connection, sa.select(*_counts(now)).select_from(fax).where(_sent(number, now)))
 
 
@@ -45,6 +48,7 @@ def _sent(number: str, now: float) -> sa.ColumnElement[bool]:
         fax.c.created_at > now - _DAY,
         fax.c.direction == Direction.OUTBOUND.value,
         sa.or_(fax.c.document_id.is_not(None), fax.c.state == Outbound.HELD.value),
+        ~sa.exists().where(hold.c.fax_id == fax.c.id, hold.c.kind == "confirm", hold.c.verdict.is_(None)),
     )
 
 

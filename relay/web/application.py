@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from relay.web import health, metrics
 from relay.web.actions import Actions
+from relay.web.answers import Answers
 from relay.web.downloads import Downloads
 from relay.web.pages import Pages, StrictHeaders
 
@@ -56,6 +57,7 @@ def build(services: Services) -> FastAPI:
     app.include_router(
         Actions(store, services.ids, clock, services.links, pages, services.trunks_again, zone=zone).router()
     )
+    app.include_router(Answers(store, services.ids, clock, services.links, pages, zone=zone).router())
     app.include_router(
         Downloads(store, clock, services.links, services.enclosures, services.languages, pages, zone=zone).router()
     )

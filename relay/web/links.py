@@ -2,7 +2,8 @@
 
 ``/link/ACTION/FAX/UNTIL/SIGNATURE``: the signature is HMAC-SHA256 (RFC 2104) over the three with the data directory's
 secret, so that nothing of a link can be changed or guessed, and nothing needs to be stored until one is used. Links
-that act work once: their use is a row, written in the transaction of the act (:mod:`relay.web.actions`).
+that act work once: their use is a row, written in the transaction of the act (:mod:`relay.web.actions`). Links that
+decide have ``FAX-POSITION`` in place of the fax: whose answer it is, by the place among those who were asked.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 
 _DOMAIN: Final = b"faxrelay link 1"
 _DIGITS = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_FAX = re.compile(r"(?P<fax>[1-9][0-9]{0,18})(?:-(?P<position>0|[1-9][0-9]{0,3}))?", re.ASCII)
 
 
 class Action(Enum):
@@ -26,11 +28,19 @@ class Action(Enum):
     RESEND = "resend"
     FAX = "fax"
     RECEIPT = "receipt"
+    APPROVE = "approve"
+    DENY = "deny"
+    CONFIRM = "confirm"
 
     @property
     def acts(self) -> bool:
         """Whether it changes something, and so works once; the others are downloads."""
         return self in {Action.CANCEL, Action.RESEND}
+
+    @property
+    def decides(self) -> bool:
+        """Whether it answers what a fax waits for; the fax's hold is the record of its use."""
+        return self in {Action.APPROVE, Action.DENY, Action.CONFIRM}
 
 
 class BadLink(Exception):
@@ -43,16 +53,22 @@ class EndedLink(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link whose signature holds; ``until`` in seconds since 1970."""
+    """A link whose signature holds; ``until`` in seconds since 1970. ``position``: whose it is, of one that decides."""
 
     action: Action
     fax_id: int
     until: int
+    position: int | None = None
+
+    @property
+    def fax(self) -> str:
+        """What stands for the fax in its address."""
+        return str(self.fax_id) if self.position is None else f"{self.fax_id}-{self.position}"
 
     @property
     def name(self) -> str:
         """What its use is recorded under."""
-        return f"{self.action.value}:{self.fax_id}:{self.until}"
+        return f"{self.action.value}:{self.fax}:{self.until}"
 
 
 class Links:
@@ -70,22 +86,32 @@ class Links:
         (True, 1060.0)
         """
         link = Link(action, fax_id, int(issued_at + self._life))
-        path = f"link/{action.value}/{link.fax_id}/{link.until}/{self._sign(link)}"
-        return f"{base.rstrip('/')}/{path}", float(link.until)
+        return self._url(base, link), float(link.until)
+
+    def answer(self, base: str, action: Action, fax_id: int, position: int, until: float) -> str:
+        """Return a link under ``base`` by which one of those who were asked decides; it works ``until`` then."""
+        return self._url(base, Link(action, fax_id, int(until), position))
 
     def read(self, action: str, fax_id: str, until: str, signature: str, *, now: float) -> Link:
         """Return the link that an address holds; raises :class:`BadLink` and :class:`EndedLink`."""
-        if not (_DIGITS.fullmatch(fax_id) and _DIGITS.fullmatch(until)):
+        matched = _FAX.fullmatch(fax_id)
+        if not (matched and _DIGITS.fullmatch(until)):
             raise BadLink
+        position = None if matched["position"] is None else int(matched["position"])
         try:
-            link = Link(Action(action), int(fax_id), int(until))
+            link = Link(Action(action), int(matched["fax"]), int(until), position)
         except ValueError:
             raise BadLink from None
+        if link.action.decides is (position is None):
+            raise BadLink
         if not hmac.compare_digest(self._sign(link).encode(), signature.encode("utf-8", "replace")):
             raise BadLink
         if now >= link.until:
             raise EndedLink
         return link
+
+    def _url(self, base: str, link: Link) -> str:
+        return f"{base.rstrip('/')}/link/{link.action.value}/{link.fax}/{link.until}/{self._sign(link)}"
 
     def _sign(self, link: Link) -> str:
         digest = hmac.digest(self._key, b"%s|%s" % (_DOMAIN, link.name.encode()), hashlib.sha256)

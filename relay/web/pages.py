@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page says: ``button`` is what its form does, or empty."""
+    """What a page says: ``button`` is what its form does, or empty; ``field``: what its one line of text is for."""
 
     title: str
     lines: tuple[str, ...]
     button: str = ""
     fax_id: int | None = None
     status: int = 200
+    field: str = ""
 
 
 class Pages:
@@ -55,7 +56,12 @@ class Pages:
     def show(self, page: Page) -> HTMLResponse:
         """Return a page as an answer."""
         text = self._template.render(
-            title=page.title, lines=page.lines, button=page.button, fax_id=page.fax_id, style=self._style
+            title=page.title,
+            lines=page.lines,
+            button=page.button,
+            field=page.field,
+            fax_id=page.fax_id,
+            style=self._style,
         )
         return HTMLResponse(text, status_code=page.status)
 

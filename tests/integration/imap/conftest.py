@@ -205,7 +205,9 @@ async def bare_office(tmp_path: Path) -> AsyncIterator[Office]:
     confinement = Confinement(Sandbox.BUBBLEWRAP, ["relay.intake.mime_worker"])
     reader = MailReader(confinement, message_bytes=MESSAGE_BYTES)
     policy = PolicyHolder(folder)
-    desk = Desk(Committer(store, policy, IdSource(), time.time), blobs, reader, policy, attachment_bytes=1024 * 1024)
+    desk = Desk(
+        Committer(store, policy, IdSource(), time.time), blobs, reader, policy, time.time, attachment_bytes=1024 * 1024
+    )
     secret = tmp_path / "password"
     secret.write_text(PASSWORD)
     office = Office(store, blobs, policy, desk, tmp_path, secret)

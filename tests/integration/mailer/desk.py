@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from relay.fax import Direction, Inbound, Outbound
+from relay.ledger import submit
 from relay.mailer.compose import Identity
 from relay.mailer.enclosures import Enclosures
 from relay.mailer.lane import MailLane
@@ -22,7 +23,8 @@ from relay.store import faxes, queue, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
 from relay.store.tables import attempt, document
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
+from relay.web.links import Action, Links
 from transport.messages import encode
 from transport.seam import CallResult, Cause
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from relay.outbox import Lane
 
 NOW = 1_790_000_000.0
+LINKS = Links(b"k" * 32, life=604_800.0)
 OFFICE_A, OFFICE_B = "+97231234567", "+97237654321"
 PNG = b"\x89PNG picture"
 
@@ -108,6 +111,9 @@ class Desk:
             self.store, carrier or Maildir(self.folder / "mail"), self.enclosures, Languages(),
             Identity("fax@fax.example.com", "Fax relay"),
             lambda fax_id, at: (f"http://127.0.0.1:8080/link/resend/{fax_id}", at + 604_800),
+            lambda answer, fax_id, position, until: LINKS.answer(
+                "http://127.0.0.1:8080", Action(answer), fax_id, position, until
+            ),
             hostname="fax.example.com", zone=UTC, **more,
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,19 +10,21 @@ import pytest
 from policies import MailOption, Number, load
 from relay.errors import Refusal
 from relay.intake.mime_worker import OPTIONS
-from relay.intake.options import applied, asked
+from relay.intake.options import Wish, applied, asked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS: dict[str, Any] = {
     "resolution": "fine", "mode": "auto", "priority": 5, "retries": {"retries": 2, "delay": 60.0},
+    "zone": "Asia/Jerusalem",
 }  # fmt: skip
 
 
-def number(tmp_path: Path, *options: str) -> Number:
+def number(tmp_path: Path, *options: str, more: str = "") -> Number:
     """Return a number that allows these options."""
-    text = f"numbers: [{{number: '+97231234567', deliver_to: [a@example.com], mail_options: [{', '.join(options)}]}}]\n"
+    allowed = f"mail_options: [{', '.join(options)}]{more}"
+    text = f"numbers: [{{number: '+97231234567', deliver_to: [a@example.com], {allowed}}}]\n"
     (tmp_path / "p.yaml").write_text(text)
     return load(tmp_path).numbers["+97231234567"]
 
@@ -34,16 +37,18 @@ def test_the_reader_of_mail_knows_every_option() -> None:
 def test_headers_and_subject_are_read_and_the_subject_is_cleaned(tmp_path: Path) -> None:
     """Lost otherwise: the far side reads '::priority=9' as the title of the fax."""
     own = number(tmp_path, "resolution", "priority")
-    found, rest = asked({"resolution": "standard"}, "Offer ::priority=9 4711 ::resolution=superfine", own)
-    assert found == {MailOption.RESOLUTION: "standard", MailOption.PRIORITY: "9"}, "a header counts before the subject"
-    assert rest == "Offer 4711"
-    assert applied(found, SETTINGS) == {**SETTINGS, "resolution": "standard", "priority": 9}
+    wish = asked({"resolution": "standard"}, "Offer ::priority=9 4711 ::resolution=superfine", own)
+    assert wish.options == {MailOption.RESOLUTION: "standard", MailOption.PRIORITY: "9"}, (
+        "a header counts before the subject"
+    )
+    assert wish.subject == "Offer 4711"
+    assert applied(wish.options, SETTINGS) == {**SETTINGS, "resolution": "standard", "priority": 9}
 
 
 @pytest.mark.parametrize("subject", ["Re: C++ ::std=17", "::priority=9 first", "Offer::resolution=fine", "a :: b=c"])
 def test_a_subject_of_somebody_who_may_ask_for_nothing_stays(tmp_path: Path, subject: str) -> None:
     """Lost otherwise: words vanish from subjects, or anybody jumps the queue."""
-    assert asked({}, subject, number(tmp_path)) == ({}, subject)
+    assert asked({}, subject, number(tmp_path)) == Wish({}, subject)
 
 
 def test_a_header_that_is_not_allowed_is_refused_by_name(tmp_path: Path) -> None:
@@ -70,5 +75,72 @@ def test_what_cannot_be_is_refused_with_what_can(option: MailOption, value: str,
 
 def test_fewer_retries_can_be_asked_for(tmp_path: Path) -> None:
     """Lost otherwise: an alarm that is stale after a minute is dialled for an hour."""
-    found, _ = asked({"retries": " 0 "}, "Alarm", number(tmp_path, "retries"))
-    assert applied(found, SETTINGS)["retries"] == {"retries": 0, "delay": 60.0}
+    wish = asked({"retries": " 0 "}, "Alarm", number(tmp_path, "retries"))
+    assert applied(wish.options, SETTINGS)["retries"] == {"retries": 0, "delay": 60.0}
+
+
+#: Saturday 2026-11-21, 14:00 in Jerusalem.
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        ("22:30", "2026-11-21T20:30"),
+        ("8:05", "2026-11-22T06:05"),
+        ("14:00", "2026-11-22T12:00"),
+        ("2026-11-23T08:00", "2026-11-23T06:00"),
+        ("2026-11-23 08:00:30", "2026-11-23T06:00:30"),
+        ("2026-11-23T08:00Z", "2026-11-23T08:00"),
+        ("2026-11-23T08:00+05:00", "2026-11-23T03:00"),
+    ],
+)
+def test_the_time_of_a_fax_is_read_in_the_numbers_zone(value: str, at: str) -> None:
+    """Lost otherwise: a fax that is to ring at half past ten rings in the night."""
+    found = applied({MailOption.SCHEDULE: value}, SETTINGS, now=NOW, ahead=timedelta(days=7))
+    assert found["earliest"] == datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("tomorrow", "has to be a time such as 22:30"),
+        ("25:00", "has to be a time such as"),
+        ("2026-02-30T08:00", "has to be a time such as"),
+        ("20261123T0800", "has to be a time such as"),
+        ("2026-11-23", "has to be a time such as"),
+        ("9999-12-31T23:59-23:59", "has to be|may be no later"),
+        ("0001-01-01T00:00+23:59", "has to be"),
+        ("2026-11-21T13:59", "has to be in the future; here it is 2026-11-21 14:00 IST"),
+        ("2026-11-29T08:00", "may be no later than 2026-11-28 14:00 IST"),
+    ],
+)
+def test_a_time_that_cannot_be_is_refused(value: str, told: str) -> None:
+    """Lost otherwise: a fax that was to wait goes at once, or waits for years."""
+    with pytest.raises(Refusal, match=told):
+        applied({MailOption.SCHEDULE: value}, SETTINGS, now=NOW, ahead=timedelta(days=7))
+
+
+def test_a_code_for_billing_and_whom_to_tell() -> None:
+    """Lost otherwise: the bill cannot be split, or a robot gets a receipt for each of its thousand faxes."""
+    found = applied({MailOption.BILLING: "Project-4711", MailOption.NOTIFY: "Failure"}, SETTINGS)
+    assert (found["billing"], found["notify"]) == ("Project-4711", "failure")
+    for option, value in (
+        (MailOption.BILLING, "<b>"), (MailOption.BILLING, ""), (MailOption.BILLING, "a b"), (MailOption.NOTIFY, "me"),
+    ):  # fmt: skip
+        with pytest.raises(Refusal, match="has to be"):
+            applied({option: value}, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("body", "value", "covered"),
+    [("ignore", None, False), ("ignore", "yes", True), ("cover", None, True), ("cover", "No", False)],
+)
+def test_a_cover_is_the_numbers_and_the_mails_to_choose(
+    tmp_path: Path, body: str, value: str | None, *, covered: bool
+) -> None:
+    """Lost otherwise: a cover page that nobody wants, or none."""
+    own = number(tmp_path, "cover", more=f", body: {body}")
+    assert asked({"cover": value} if value else {}, "Offer", own).covered(own) is covered
+    with pytest.raises(Refusal, match="has to be yes or no"):
+        asked({}, "Offer ::cover=maybe", own).covered(own)

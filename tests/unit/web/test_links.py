@@ -13,10 +13,12 @@ ACTIONS = st.sampled_from(Action)
 IDS = st.integers(1, 10**19 - 1)
 
 
-def parts(action: Action, fax_id: int, at: float = 1000.0) -> list[str]:
-    """Return the four parts of a link."""
-    url, _ = LINKS.url("https://fax.example.com/", action, fax_id, at)
-    assert url.startswith("https://fax.example.com/link/")
+def parts(action: Action, fax_id: int) -> list[str]:
+    """Return action, fax, end and signature of a link that was given out at 1000 s."""
+    base = "https://fax.example.com"
+    url = (
+        LINKS.answer(base, action, fax_id, 2, 1100.0) if action.decides else LINKS.url(base, action, fax_id, 1000.0)[0]
+    )
     return url.removeprefix("https://fax.example.com/link/").split("/")
 
 
@@ -26,6 +28,7 @@ def test_a_link_holds_what_it_was_made_for_until_it_ends(action: Action, fax_id:
     made = parts(action, fax_id)
     link = LINKS.read(*made, now=1099.9)
     assert (link.action, link.fax_id, link.until) == (action, fax_id, 1100)
+    assert link.position == (2 if action.decides else None)
     with pytest.raises(EndedLink):
         LINKS.read(*made, now=1100.0)
     with pytest.raises(BadLink):
