@@ -91,6 +91,9 @@ class Acceptors:
         family, _, _, _, address = socket.getaddrinfo(
             listener.address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
+        if not self._sockets and port:
+            # Sockets that share a port share it with any process of this user: look first whether it is free.
+            socket.create_server(address, family=family).close()
         return socket.create_server(address, family=family, backlog=_BACKLOG, reuse_port=True)
 
     async def _keep(self, index: int, up: asyncio.Future[None]) -> None:

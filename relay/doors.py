@@ -138,5 +138,5 @@ def prover(
         confinement("relay.intake.proof_worker"), DnsResolver(), clock,
         message_bytes=settings.message_bytes, sealers=frozenset(settings.trusted_sealers),
     )  # fmt: skip
-    stack.callback(made.close)
+    stack.push_async_callback(made.close)
     return made

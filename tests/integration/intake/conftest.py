@@ -237,7 +237,7 @@ async def listening(
     yield way_in
     logins.close()
     if prover is not None:
-        prover.close()
+        await prover.close()
     for client in way_in.clients:
         client.writer.close()
     await server.close()
