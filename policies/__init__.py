@@ -9,8 +9,9 @@ from policies.decision import Decision, Facts, Reason, Usage, Verdict
 from policies.destinations import check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
 from policies.evaluator import decide, resolve_domain
-from policies.explain import as_json, explain
+from policies.explain import as_json, call_as_json, explain, explain_call
 from policies.hours import Hours, Window, next_opening
+from policies.inbound import Callers, CallFacts, InboundDecision, Junk, decide_call
 from policies.lines import (
     T38,
     CalledField,
@@ -24,6 +25,7 @@ from policies.lines import (
 )
 from policies.loader import LANGUAGES, load
 from policies.numbers import BadNumber, parse_number
+from policies.people import ApiKey, DeclaredUser, KeyScope, UserRole
 from policies.policy import (
     LADDER,
     Body,
@@ -57,13 +59,17 @@ __all__ = [
     "LADDER",
     "LANGUAGES",
     "T38",
+    "ApiKey",
     "BadAddress",
     "BadNumber",
     "Body",
+    "CallFacts",
     "CalledField",
     "CallerField",
+    "Callers",
     "Codec",
     "Decision",
+    "DeclaredUser",
     "DestinationRule",
     "Destinations",
     "Device",
@@ -71,6 +77,9 @@ __all__ = [
     "Facts",
     "Feature",
     "Hours",
+    "InboundDecision",
+    "Junk",
+    "KeyScope",
     "Limits",
     "MailOption",
     "Mode",
@@ -103,13 +112,17 @@ __all__ = [
     "Source",
     "Trunk",
     "Usage",
+    "UserRole",
     "Verdict",
     "Window",
     "as_json",
+    "call_as_json",
     "check_destination",
     "check_recipient",
     "decide",
+    "decide_call",
     "explain",
+    "explain_call",
     "json_schema",
     "load",
     "next_opening",
