@@ -1,4 +1,4 @@
-"""``faxrelay fax``: list, show, send, cancel, resend, erase."""
+"""``faxrelay fax``: list, show, send, cancel, resend, release, erase."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from relay.cli.session import ask, json_option, show
 from relay.fax import Inbound, Outbound
 
 #: How each state looks in a terminal.
-STYLES = {"sent": "green", "delivered": "green", "failed": "red", "undeliverable": "red", "uncertain": "yellow"}
+STYLES = {
+    "sent": "green", "delivered": "green", "failed": "red", "undeliverable": "red", "uncertain": "yellow",
+    "quarantined": "yellow",
+}  # fmt: skip
 
 
 @click.group()
@@ -88,6 +91,16 @@ def resend(context: click.Context, fax_id: int, *, as_json: bool) -> None:
     """Send an ended fax again, as a new one. An uncertain fax may then arrive twice: that is your decision."""
     made = ask(context, "fax_resend", fax_id=fax_id)
     show(made, as_json=as_json, table=lambda answer: click.echo(f"accepted: {answer['id']}"))
+
+
+@fax.command()
+@click.argument("fax_id", type=int, metavar="ID")
+@json_option
+@click.pass_context
+def release(context: click.Context, fax_id: int, *, as_json: bool) -> None:
+    """Let a received fax out of the quarantine, to the mailboxes and machines that it was for."""
+    done = ask(context, "fax_release", fax_id=fax_id)
+    show(done, as_json=as_json, table=lambda _: click.echo(f"{fax_id}: released"))
 
 
 @fax.command()

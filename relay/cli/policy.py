@@ -6,21 +6,28 @@ import ipaddress
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from policies import (
     BadAddress,
+    BadNumber,
+    CallFacts,
     Facts,
+    Junk,
     PolicyErrors,
     Proof,
     as_json,
+    call_as_json,
     decide,
+    decide_call,
     explain,
+    explain_call,
     json_schema,
     load,
     normalise_address,
+    parse_number,
     resolve_domain,
 )
 from relay.cli.session import REFUSED, json_option, settings_of, stop
@@ -28,7 +35,10 @@ from relay.errors import Refusal
 from relay.intake.address import FaxAddress, parse_address
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
+
+    from policies import Policy
 
 
 @click.group()
@@ -53,10 +63,12 @@ def check(context: click.Context, folder: Path | None) -> None:
 
 
 @policy.command("explain")
-@click.option("--from", "sender", required=True, metavar="ADDRESS", help="The From address.")
-@click.option(
-    "--to", "to", required=True, multiple=True, metavar="ADDRESS", help="NUMBER@FAX-DOMAIN; may be given again."
-)
+@click.option("--from", "sender", metavar="ADDRESS", help="The From address of a mail.")
+@click.option("--to", "to", multiple=True, metavar="ADDRESS", help="NUMBER@FAX-DOMAIN; may be given again.")
+@click.option("--called", metavar="NUMBER", help="Our number that is called: asks about a fax that comes in.")
+@click.option("--caller", metavar="NUMBER", help="Who calls; without it, the number is withheld.")
+@click.option("--csid", metavar="TEXT", help="What the far machine calls itself; without it, it has not spoken yet.")
+@click.option("--subaddress", metavar="DIGITS", help="The sub-address that it asks for (T.30 SUB).")
 @click.option(
     "--proof",
     "proofs",
@@ -79,7 +91,7 @@ def check(context: click.Context, folder: Path | None) -> None:
 @click.pass_context
 def explain_(
     context: click.Context,
-    sender: str,
+    sender: str | None,
     to: tuple[str, ...],
     proofs: tuple[str, ...],
     client: str | None,
@@ -87,13 +99,20 @@ def explain_(
     folder: Path | None,
     *,
     as_json: bool,
+    **call: str | None,
 ) -> None:
-    """Say what would become of a mail: each rule that was looked at, the verdict, the SMTP reply."""
+    """Say what would become of a mail (--from, --to) or of a call that comes in (--called, --caller, --csid).
+
+    Shows each rule that was looked at, the verdict, and the SMTP reply.
+    """
+    _check_form(sender, to, call)
     found = _load(folder or settings_of(context).policy_folder)
+    if call["called"] is not None:
+        _explain_call(context, found, call, as_json=as_json)
     try:
         addresses = [_fax_address(found, one) for one in to]
         facts = Facts(
-            from_address=normalise_address(sender),
+            from_address=normalise_address(sender or ""),
             recipients=tuple(address.number for address in addresses),
             domain=addresses[0].domain,
             proofs=frozenset(map(Proof, proofs)),
@@ -105,6 +124,33 @@ def explain_(
     decision = decide(found, facts)
     click.echo(_dump(decision) if as_json else explain(decision))
     context.exit(0 if decision.accepted else REFUSED)
+
+
+def _check_form(sender: str | None, to: tuple[str, ...], call: Mapping[str, str | None]) -> None:
+    """End the program unless one question is asked, and whole."""
+    if sender is None and not to:
+        if call["called"] is None:
+            raise click.UsageError("ask about a mail by --from and --to, or about a call that comes in by --called")
+    elif any(call.values()):
+        raise click.UsageError("--called, --caller, --csid and --subaddress are for calls, --from and --to for mails")
+    elif sender is None or not to:
+        raise click.UsageError("a mail has both: --from ADDRESS and --to ADDRESS")
+
+
+def _explain_call(context: click.Context, found: Policy, call: Mapping[str, str | None], *, as_json: bool) -> NoReturn:
+    region = next((domain.default_region for domain in found.domains.values()), None)
+    caller, csid, subaddress = call["caller"], call["csid"], call["subaddress"]
+    try:
+        called = parse_number(call["called"] or "", region)
+        calling = parse_number(caller, region) if caller else ""
+    except BadNumber as error:
+        stop(error.sentence, REFUSED)
+    spoken = csid is not None or subaddress is not None  # a machine says both at once, or neither yet
+    asked = CallFacts(called, calling, csid or "", subaddress or "") if spoken else CallFacts(called, calling)
+    decision = decide_call(found, asked)
+    data = json.dumps(call_as_json(decision), indent=2, ensure_ascii=False)
+    click.echo(data if as_json else explain_call(asked, decision))
+    context.exit(REFUSED if decision.unanswered or decision.junk is Junk.REFUSE else 0)
 
 
 def _fax_address(found: Any, text: str) -> FaxAddress:
