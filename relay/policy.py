@@ -210,6 +210,8 @@ def recipient_settings(override: Override) -> dict[str, Any]:
     values: dict[str, Any] = {"ecm": override.ecm, "t38": override.t38.value, "concurrency": override.concurrency}
     if override.max_rate is not None:
         values["max_rate"] = override.max_rate
+    if override.notes:
+        values["destination_notes"] = override.notes
     return values
 
 

@@ -146,6 +146,8 @@ def timeline(row: dict[str, Any]) -> None:
     console.print(
         f"[bold]{row['id']}[/] {styled(row['state'])} {arrow} {row['peer']} ({row['number']}): {escape(row['reason'])}"
     )
+    if notes := row["settings"].get("destination_notes"):
+        console.print(f"  about the number: {escape(notes)}")
     if row["not_before"] is not None:
         console.print(f"  next call: {row['not_before'][:19].replace('T', ' ')} UTC")
     console.print(f"  {row['created_at'][:10]} (UTC)")
