@@ -62,6 +62,7 @@ class Submission:
 
     ``answerable`` is false for automatic mail, which is never answered (RFC 3834 section 2). ``thread``: the
     References that an answer carries. ``once``: names the deed where there is no Message-ID to know a repeat by.
+    ``facts``: what the policy was asked (:func:`relay.replay.kept`).
     """
 
     source: str
@@ -77,6 +78,7 @@ class Submission:
     settings: Mapping[str, Any] = field(default_factory=dict)
     resend_of: int | None = None
     once: str | None = None
+    facts: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ def _insert(connection: sa.Connection, ids: IdSource, asked: Submission, now: fl
             answerable=asked.answerable,
             thread=asked.thread,
             settings=dict(asked.settings),
+            facts=dict(asked.facts) if asked.facts is not None else sa.null(),
             created_at=now,
         )
     )

@@ -1,4 +1,4 @@
-"""``faxrelay policy``: check a folder, explain a decision, export the schema."""
+"""``faxrelay policy``: check a folder, explain a decision, export the schema, tell what a change would do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from policies import (
     CallFacts,
     Facts,
     Junk,
-    PolicyErrors,
     Proof,
     as_json,
     call_as_json,
@@ -25,12 +24,12 @@ from policies import (
     explain,
     explain_call,
     json_schema,
-    load,
     normalise_address,
     parse_number,
     resolve_domain,
 )
-from relay.cli.session import REFUSED, json_option, settings_of, stop
+from relay.cli.policy_changes import diff, replay
+from relay.cli.session import REFUSED, json_option, load_policy, settings_of, stop
 from relay.errors import Refusal
 from relay.intake.address import FaxAddress, parse_address
 
@@ -52,7 +51,7 @@ def policy() -> None:
 def check(context: click.Context, folder: Path | None) -> None:
     """Check every file of FOLDER (default: the service's own); every error names file, line and column."""
     settings = settings_of(context)
-    found = _load(folder or settings.policy_folder)
+    found = load_policy(folder or settings.policy_folder)
     click.echo(f"{folder or settings.policy_folder}: good; {len(found.domains)} domains, {len(found.numbers)} numbers")
     named = [what for some, what in ((found.trunks, "trunks"), (found.devices, "devices")) if some]
     if named and folder is None and settings.lines.sip is None:
@@ -91,6 +90,7 @@ def check(context: click.Context, folder: Path | None) -> None:
 @click.pass_context
 def explain_(
     context: click.Context,
+    /,
     sender: str | None,
     to: tuple[str, ...],
     proofs: tuple[str, ...],
@@ -106,7 +106,7 @@ def explain_(
     Shows each rule that was looked at, the verdict, and the SMTP reply.
     """
     _check_form(sender, to, call)
-    found = _load(folder or settings_of(context).policy_folder)
+    found = load_policy(folder or settings_of(context).policy_folder)
     if call["called"] is not None:
         _explain_call(context, found, call, as_json=as_json)
     try:
@@ -171,10 +171,5 @@ def _dump(decision: Any) -> str:
     return json.dumps(as_json(decision), indent=2, ensure_ascii=False)
 
 
-def _load(folder: Path) -> Any:
-    try:
-        return load(folder)
-    except PolicyErrors as errors:
-        for error in errors.errors:
-            click.echo(str(error), err=True)
-        stop(f"{folder}: {len(errors.errors)} error(s); nothing of it is in force", REFUSED)
+for _command in (diff, replay):
+    policy.add_command(_command)

@@ -32,6 +32,7 @@ from policies import (
     normalise_address,
     resolve_domain,
 )
+from relay import replay
 from relay.confine import MIB, ChildDied
 from relay.errors import Refusal
 from relay.intake import options
@@ -305,6 +306,7 @@ class Desk:
             thread=mail.thread,
             answerable=bool(envelope.return_path) and not mail.automatic,
             settings=options.applied(wants, submission_settings(number.settings, number, decision.language)),
+            facts=replay.kept(facts),
         )
         return asked, refusals
 
