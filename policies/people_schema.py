@@ -13,7 +13,7 @@ from policies.people import KeyScope, UserRole
 
 #: What SASL PLAIN can carry and a log can show: no spaces, no colon, no control characters.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
-#: PHC string of Argon2id: memory in KiB up to 1 GiB, passes, lanes, salt, hash.
+#: PHC string of Argon2id: memory in KiB, passes, lanes, salt, hash.
 _ARGON2 = re.compile(r"\$argon2id\$v=19\$m=\d{1,7},t=\d{1,3},p=\d{1,3}\$[A-Za-z0-9+/]{11,88}\$[A-Za-z0-9+/]{22,88}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 

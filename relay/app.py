@@ -101,7 +101,8 @@ class House:
     @property
     def desks(self) -> tuple[object, ...]:
         """Return all that people and programs can ask."""
-        return self.operations, UserOperations(self.store, self.clock), PolicyOperations(self.policy)
+        users = UserOperations(self.store, self.clock, lambda: self.policy.current.users)
+        return self.operations, users, PolicyOperations(self.policy)
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ class Doors:
     async def smtp(self) -> tuple[tuple[str, int], ...]:
         """Listen, and return where: address and port, or the path of a Unix socket and 0."""
         settings = self.settings.smtp
-        logins = Logins(self.store, time.monotonic)
+        logins = Logins(self.store, time.monotonic, lambda: self.policy.current.users)
         self.stack.callback(logins.close)
         server = SmtpServer(settings, self._desk(), self.blobs, logins, self._prover())
         await server.start()

@@ -222,7 +222,7 @@ async def listening(
     reader = MailReader(confinement, message_bytes=settings.message_bytes)
     policy = PolicyHolder(folder)
     desk = Desk(store, blobs, reader, policy, IdSource(), time.time, attachment_bytes=settings.attachment_bytes)
-    logins = Logins(store, time.monotonic)
+    logins = Logins(store, time.monotonic, lambda: policy.current.users)
     prover = Prover(confinement, resolver, time.time, message_bytes=settings.message_bytes) if resolver else None
     server = SmtpServer(settings, desk, blobs, logins, prover)
     await server.start()
