@@ -78,7 +78,8 @@ class BlockEntry(Entry):
     default_region: CountryCode | None = key("Country whose rules read national digits in this entry.", default=None)
     called: OneOrMore[TelephoneNumber] = key(_CALLED, single=True, default_factory=list)
     caller: OneOrMore[CallerText] = key(
-        "Who calls: a whole number, first digits and a star, or `anonymous` for whoever withholds the number.",
+        "Who calls: a whole number, first digits and a star, or `anonymous` for whoever withholds the number or "
+        "sends none that can be read.",
         single=True,
         default_factory=list,
     )

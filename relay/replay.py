@@ -84,9 +84,7 @@ def kept(facts: Facts) -> dict[str, Any]:
 
 def replay(connection: sa.Connection, holder: PolicyHolder, since: float) -> Replay:
     """Judge what was submitted since a time (seconds since 1970) by the holder's policy, in order. Writes nothing."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA query_only = ON")
-    else:
+    if connection.dialect.name != "sqlite":  # SQLite's way would stay with the connection when it is used again
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
     judge = _Judge(connection, holder)
     found = Replay()

@@ -19,13 +19,16 @@ from relay import control
 from relay.app import House, open_house
 from relay.cli import faxrelay
 from relay.policy import PolicyHolder
-from relay.replay import kept
+from relay.replay import kept, replay
 from relay.settings import load
 from relay.store.tables import fax, submission
-from relay.submission import File, Submission, submit
+from relay.submission import File, Recipient, Submission, submit
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from relay.ids import IdSource
+    from relay.store.engine import Store
 
 OURS, SECOND, FAR = "+97231234567", "+97237654321", "+12025550123"
 POLICY = """\
@@ -198,3 +201,22 @@ async def test_diff_compares_with_the_policy_in_force(data: Path) -> None:
         beside = json.loads((await asyncio.to_thread(run, data, "diff", "--json", str(folder))).stdout)
         server.close()
     assert beside == []
+
+
+def test_a_replay_works_on_every_database(store: Store, ids: IdSource, tmp_path: Path) -> None:
+    """Lost otherwise: the larger installations, on PostgreSQL, cannot try a policy."""
+    (tmp_path / "p.yaml").write_text(POLICY)
+    holder, now = PolicyHolder(tmp_path), time.time()
+    asked = Submission(
+        source="smtp", sender="x@example.com", proof="dmarc", number=SECOND, subject="", files=(),
+        recipients=(Recipient(FAR, f"{FAR}@fax.example.com"), Recipient("+12", "12@fax.example.com", refusal="No.")),
+        facts=kept(Facts("x@example.com", (FAR, "12"), "fax.example.com", frozenset({Proof.DMARC}))),
+    )  # fmt: skip
+    store.write_now(submit, ids, asked, now - 60)
+    order = replace(asked, source="command", proof="command", sender=None, facts=None, number=OURS)
+    store.write_now(submit, ids, replace(order, recipients=(Recipient(FAR, "+1 202 555 0123"),)), now - 30)
+    assert store.read_now(replay, holder, now - 3600).changed == []
+    (tmp_path / "p.yaml").write_text(POLICY.replace("numbers:", "destinations: {otherwise: deny}\nnumbers:"))
+    found = store.read_now(replay, PolicyHolder(tmp_path), now - 3600)
+    assert [(one.before.number, one.after.accepted) for one in found.changed] == [(SECOND, False), (OURS, True)]
+    assert [fate.accepted for fate in found.changed[1].after.recipients.values()] == [False]

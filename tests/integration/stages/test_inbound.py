@@ -279,3 +279,19 @@ async def test_a_route_is_taken_by_what_the_machine_said_even_if_its_worker_died
         row = await desk.ended()
     assert (row.state, row.settings["deliver_to"]) == ("received", ["room@example.com"])
     assert row.settings["subaddress"] == "204"
+
+
+async def test_what_is_let_out_goes_to_the_machines_too(tmp_path: Path) -> None:
+    """Lost otherwise: a fax that was meant for a machine is 'received' for ever."""
+    desk = Desk(tmp_path, rules=BLOCK_FAR_END.format(junk="quarantine"))
+    desk.line.proofs["in-1"] = proof(Cause.CONFIRMED, b"one")
+    desk.line.left = [RINGS]
+    await desk.arrivals.recover()
+    row = await desk.ended()
+    meant_for = {"deliver_to": [], "devices": ["lobby"]}
+    values = {"settings": {**row.settings, "meant_for": meant_for}}
+    await desk.store.write(lambda c: c.execute(fax.update().values(**values)))
+    await desk.store.write(release, IdSource(), row.id, 1.0, "a test")
+    query = sa.select(fax).where(fax.c.passes_on == row.id)
+    (onward,) = await desk.store.read(lambda c: list(c.execute(query)))
+    assert (onward.state, onward.route, onward.peer_written) == ("accepted", "device:lobby", "lobby")
