@@ -23,7 +23,6 @@ from transport.messages import encode
 from transport.network import Connected, Incoming, Leg, Signal
 from transport.order import Media, MediaKind, Order
 from transport.proven import Proven
-from transport.screening import Screen, Screening, cut
 from transport.seam import CallRequest, CallResult, Cause, LineDown, LineTable
 from transport.workers import Control, Workers
 
@@ -382,67 +381,3 @@ def test_a_record_that_the_disk_had_no_room_for_leaves_no_trace(
     kept.close()
     found = journal.read(tmp_path / "1.journal")
     assert (found.readable, found.pages_confirmed, found.last_page_offered) == (True, 0, True)
-
-
-@dataclass
-class RefusedLeg(AnsweredLeg):
-    """A call that keeps how it was refused."""
-
-    refusals: list[tuple[int, str]] = field(default_factory=list)
-
-    def refuse(self, code: int, reason: str) -> None:
-        """Be refused."""
-        self.refusals.append((code, reason))
-
-
-async def test_a_blocked_caller_is_refused_before_the_answer(line: Setup) -> None:
-    """Lost otherwise: whoever is blocked hears a fax machine, and blocks one of our channels."""
-    ours, other = "+97231234567", "+97237654321"
-    screens = (Screen(called=(ours,), callers=("+12025550199",)), Screen(prefixes=("+1900",), anonymous=True))
-    ProcessLine._publish(_Published(LineTable(frozenset({ours, other}), screens=screens)), line.main)  # type: ignore[arg-type]
-    line.main.post({"do": "ask", "number": 1, "question": "status", "name": ""})
-    await asyncio.wait_for(line.main.receive(), 5)
-    legs = {}
-    for called, caller in (
-        (ours, "+12025550199"), (other, "+12025550199"), (ours, "+19005550100"), (other, ""), ("+1", "+1900"),
-    ):  # fmt: skip
-        legs[called, caller] = RefusedLeg()
-        line.process._incoming(Incoming(legs[called, caller], called, caller, "t"))
-    device = RefusedLeg()
-    line.process._incoming(Incoming(device, other, "+19005550100", "t", device="hall"))
-    said = {call: leg.refusals for call, leg in legs.items()}
-    assert said == {
-        (ours, "+12025550199"): [(603, "Decline")],
-        (other, "+12025550199"): [],
-        (ours, "+19005550100"): [(603, "Decline")],
-        (other, ""): [(603, "Decline")],
-        ("+1", "+1900"): [(404, "Not Found")],
-    }
-    assert not device.refusals
-    assert line.process._declined == 3
-
-
-@dataclass
-class _Published:
-    """What a client publishes of."""
-
-    _table: LineTable
-
-
-def test_the_first_screen_that_means_a_call_decides() -> None:
-    """Lost otherwise: who shall be kept in quarantine is refused by a later, wider entry."""
-    screening = Screening([Screen(refuse=False, callers=("+19005550100",)), Screen(prefixes=("+1900",))])
-    assert not screening.refuses("+1", "+19005550100")
-    assert screening.refuses("+1", "+19005550101")
-    assert not screening.refuses("+1", "")
-
-
-def test_a_long_block_list_is_cut_and_means_the_same() -> None:
-    """Lost otherwise: a list of ten thousand callers is no message that the line can hear."""
-    long = Screen(called=("+1", "+2", "+3"), callers=tuple(f"+9{n}" for n in range(5)), prefixes=("+8",))
-    parts = list(cut(long, 2))
-    assert max(len(each) for part in parts for each in (part.called, part.callers, part.prefixes)) == 2
-    for called in ("+1", "+3", "+4"):
-        for caller in ("+90", "+94", "+95", "+81", ""):
-            assert Screening([long]).refuses(called, caller) == Screening(parts).refuses(called, caller)
-    assert list(cut(Screen(anonymous=True), 2)) == [Screen(anonymous=True)]
