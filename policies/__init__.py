@@ -11,8 +11,9 @@ from policies.decision import Decision, Facts, Reason, Usage, Verdict
 from policies.destinations import approval_for, check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
 from policies.evaluator import decide, over_quota, resolve_domain
-from policies.explain import as_json, explain
+from policies.explain import as_json, call_as_json, explain, explain_call
 from policies.hours import Hours, Window, next_opening
+from policies.inbound import Callers, CallFacts, InboundDecision, Junk, decide_call
 from policies.lines import (
     T38,
     CalledField,
@@ -26,6 +27,7 @@ from policies.lines import (
 )
 from policies.loader import LANGUAGES, load
 from policies.numbers import BadNumber, parse_number
+from policies.people import ApiKey, DeclaredUser, KeyScope, UserRole
 from policies.policy import (
     LADDER,
     Body,
@@ -59,15 +61,19 @@ __all__ = [
     "LADDER",
     "LANGUAGES",
     "T38",
+    "ApiKey",
     "Approval",
     "Asked",
     "BadAddress",
     "BadNumber",
     "Body",
+    "CallFacts",
     "CalledField",
     "CallerField",
+    "Callers",
     "Codec",
     "Decision",
+    "DeclaredUser",
     "DestinationRule",
     "Destinations",
     "Device",
@@ -75,6 +81,9 @@ __all__ = [
     "Facts",
     "Feature",
     "Hours",
+    "InboundDecision",
+    "Junk",
+    "KeyScope",
     "Limits",
     "MailOption",
     "Mode",
@@ -107,14 +116,18 @@ __all__ = [
     "Source",
     "Trunk",
     "Usage",
+    "UserRole",
     "Verdict",
     "Window",
     "approval_for",
     "as_json",
+    "call_as_json",
     "check_destination",
     "check_recipient",
     "decide",
+    "decide_call",
     "explain",
+    "explain_call",
     "json_schema",
     "load",
     "next_opening",

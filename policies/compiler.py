@@ -14,8 +14,11 @@ from policies.addresses import Pattern, Reach
 from policies.approval_schema import approval_of, check_wait
 from policies.features import features_of
 from policies.hours_schema import hours_of
+from policies.inbound import Inbound
+from policies.inbound_compiler import InboundCompiler
 from policies.lines_compiler import LinesCompiler
 from policies.numbers import BadNumber, parse_number
+from policies.people_compiler import PeopleCompiler
 from policies.policy import (
     DestinationRule,
     Destinations,
@@ -65,15 +68,19 @@ def compile_policy(files: Sequence[Sections]) -> tuple[Policy, list[PolicyError]
             compiler.domain(compiler.scope(sections, key, branch), domain)
         for number, key, branch in sections.numbers:
             compiler.number(compiler.scope(sections, key, branch), number)
+    people = compiler.people(files)
     policy = Policy(
         compiler.domains,
         compiler.numbers,
-        compiler.sender_index(),
+        compiler.sender_index(files),
         compiler.destinations(files),
         compiler.retries,
         compiler.lines.trunks,
         compiler.lines.devices,
         compiler.retention,
+        compiler.inbound(files),
+        people.users,
+        people.api_keys,
     )
     return policy, compiler.errors
 
@@ -85,6 +92,7 @@ class _Compiler:
         self.errors: list[PolicyError] = []
         self.domains: dict[str, Domain] = {}
         self.numbers: dict[str, Number] = {}
+        self._lost = frozenset[str]().union(*(sections.lost for sections in files))
         self.retries = self._retry_settings(files)
         self.retention = self._retention(files)
         self.lines = self._lines(files)
@@ -95,7 +103,7 @@ class _Compiler:
         """Return the scope of an entry."""
         return Scope(self.errors, sections.file, key, branch)
 
-    def sender_index(self) -> SenderIndex:
+    def sender_index(self, files: Sequence[Sections]) -> SenderIndex:
         by_reach = {
             reach: {subject: tuple(rules) for subject, rules in subjects.items()}
             for reach, subjects in self._rules.items()
@@ -105,7 +113,31 @@ class _Compiler:
             by_reach[Reach.DOMAIN],
             by_reach[Reach.SUBDOMAINS],
             self._defaults,
+            self._blocked(files),
         )
+
+    def _blocked(self, files: Sequence[Sections]) -> dict[Pattern, Source]:
+        found = [(self.scope(each, *each.senders[1:]), each.senders[0]) for each in files if each.senders]
+        self._one_only("senders", [scope for scope, _ in found])
+        if not found:
+            return {}
+        scope, entry = found[0]
+        scope.no_repeats("block", entry.block)
+        return {pattern: scope.source("block", index) for index, pattern in enumerate(entry.block)}
+
+    def inbound(self, files: Sequence[Sections]) -> Inbound:
+        found = [(self.scope(each, *each.inbound[1:]), each.inbound[0]) for each in files if each.inbound]
+        self._one_only("inbound", [scope for scope, _ in found])
+        return InboundCompiler(self.numbers, self.lines, self._lost).compile(*found[0]) if found else Inbound()
+
+    def people(self, files: Sequence[Sections]) -> PeopleCompiler:
+        people = PeopleCompiler(self.numbers, complete="numbers" not in self._lost)
+        for sections in files:
+            for user, key, branch in sections.users:
+                people.user(self.scope(sections, key, branch), user)
+            for api_key, key, branch in sections.api_keys:
+                people.api_key(self.scope(sections, key, branch), api_key)
+        return people
 
     def domain(self, scope: Scope, entry: DomainEntry) -> None:
         first = self.domains.get(entry.name)
@@ -206,8 +238,7 @@ class _Compiler:
 
     def _lines(self, files: Sequence[Sections]) -> LinesCompiler:
         numbers = frozenset(entry.number for sections in files for entry, *_ in sections.numbers)
-        lost = frozenset().union(*(sections.lost for sections in files))
-        lines = LinesCompiler(numbers, lost)
+        lines = LinesCompiler(numbers, self._lost)
         for sections in files:
             for trunk, key, branch in sections.trunks:
                 lines.trunk(self.scope(sections, key, branch), trunk)

@@ -18,6 +18,7 @@ from phonenumbers import PhoneNumberType
 
 from policies.approval import Approval, Asked
 from policies.decision import Reason, Verdict, reason
+from policies.lines import T38
 from policies.numbers import BadNumber, parse_number
 from policies.policy import DestinationRule, Destinations, NumberType, Override
 from policies.refusals import Refusal, RefusalKind
@@ -168,13 +169,26 @@ def _in_countries(rule: DestinationRule, line: _Line) -> bool:
     return not line.countries.isdisjoint(rule.countries)
 
 
+def _ways(override: Override) -> str:
+    """Return an override in words, for an admin."""
+    said = {
+        "without error correction": not override.ecm,
+        f"at most {override.max_rate} bit/s": override.max_rate is not None,
+        "never by T.38": override.t38 is T38.NEVER,
+        "T.38 asked for at once": override.t38 is T38.PREFER,
+        f"{override.concurrency} at once": override.concurrency > 1,
+        f"({override.notes})": bool(override.notes),
+    }
+    return ", ".join(text for text, given in said.items() if given) or "as everywhere"
+
+
 def _override(destinations: Destinations, number: str, reasons: list[Reason]) -> Override:
     if not destinations.overrides:
         return _NO_OVERRIDE
     for length in range(len(number), 1, -1):
         override = destinations.overrides.get(number[:length])
         if override is not None:
-            text = f"calls to {override.prefix} have settings of their own"
+            text = f"calls to {override.prefix}: {_ways(override)}"
             reasons.append(reason("destinations.overrides", override.source, text, matched=True))
             return override
     return _NO_OVERRIDE

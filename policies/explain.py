@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 from zoneinfo import ZoneInfo
 
+from policies.inbound import Junk
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from policies.approval import Asked
     from policies.decision import Decision, Reason, Verdict
+    from policies.inbound import CallFacts, InboundDecision
     from policies.policy import Settings
 
 Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
@@ -37,6 +40,38 @@ def explain(decision: Decision, confirmed: Decision | None = None) -> str:
         held = "Unless it is automatic mail, it is taken and held: a link is mailed to its From address, and for"
         lines += ["", f"{held} {wait} the click counts as proof confirm:", explain(confirmed)]
     return "\n".join(lines)
+
+
+def explain_call(call: CallFacts, decision: InboundDecision) -> str:
+    """Return some lines of text on a call that comes in; marked as those of :func:`explain`."""
+    who = call.caller or "a withheld number"
+    return "\n".join([f"Call from {who} to {call.called}: {_fate(decision)}", *map(_line, decision.reasons)])
+
+
+def call_as_json(decision: InboundDecision) -> dict[str, Json]:
+    """Return what becomes of a call as JSON data; the keys are stable."""
+    return {
+        "answered": not decision.unanswered,
+        "junk": decision.junk.value if decision.junk else None,
+        "deliver_to": list(decision.deliver_to),
+        "devices": list(decision.devices),
+        "fate": _fate(decision),
+        "reasons": [_reason(each) for each in decision.reasons],
+    }
+
+
+def _fate(decision: InboundDecision) -> str:
+    if decision.number is None:
+        return "refused (SIP 404)"
+    if decision.unanswered:
+        return "refused while it rings (SIP 603)"
+    if decision.junk is Junk.REFUSE:
+        return "hung up on as soon as the far machine has said its ident; what came nevertheless goes to quarantine"
+    if decision.junk is Junk.QUARANTINE:
+        return "answered; the fax is kept in quarantine and mailed to nobody"
+    to = ", ".join((*decision.deliver_to, *decision.devices)) or "nobody"
+    mark = ", marked as junk" if decision.junk is Junk.DELIVER else ""
+    return f"answered; the fax goes to {to}{mark}"
 
 
 def as_json(decision: Decision, confirmed: Decision | None = None) -> dict[str, Json]:
@@ -118,6 +153,7 @@ def _recipient(verdict: Verdict) -> dict[str, Json]:
             "max_rate": override.max_rate,
             "t38": override.t38.value,
             "concurrency": override.concurrency,
+            "notes": override.notes,
         },
         "approval": None if verdict.approval is None else _approval(verdict.approval),
         "trunks": None if verdict.route is None else list(verdict.route.trunks),

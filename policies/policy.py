@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from policies import routing
+from policies.inbound import Inbound
 from policies.lines import T38
 from policies.quotas import Quota
 from policies.retention import Retention
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from policies.approval import Approval
     from policies.hours import Hours
     from policies.lines import Device, Route, Trunk
+    from policies.people import ApiKey, DeclaredUser
     from policies.rewriting import Rewrite
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -35,6 +37,7 @@ MEGABYTE = 1024 * 1024
 LADDER: Final = ("t38", "t38-9600", "g711", "g711-9600-no-ecm")
 _KEPT: Final = Retention()
 _NO_QUOTA: Final = Quota()
+_ANY_CALL: Final = Inbound()
 
 
 class Proof(Enum):
@@ -287,19 +290,24 @@ class Destinations:
 
 @dataclass(frozen=True, slots=True)
 class SenderIndex:
-    """Every sender rule by whom it names; ``defaults`` tells which number a pattern sends as when several would."""
+    """Every sender rule by whom it names; ``defaults`` tells which number a pattern sends as when several would.
+
+    ``blocked``: whom no rule helps.
+    """
 
     addresses: Mapping[str, tuple[SenderRule, ...]] = field(default_factory=dict)
     domains: Mapping[str, tuple[SenderRule, ...]] = field(default_factory=dict)
     subdomains: Mapping[str, tuple[SenderRule, ...]] = field(default_factory=dict)
     defaults: Mapping[Pattern, tuple[str, Source]] = field(default_factory=dict)
+    blocked: Mapping[Pattern, Source] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """All that the files of a folder say.
 
-    ``numbers`` is keyed by E.164; ``domains``, ``trunks`` and ``devices`` by name, in the order of the files.
+    ``numbers`` is keyed by E.164; ``domains``, ``trunks``, ``devices``, ``users`` and ``api_keys`` by name, in the
+    order of the files.
     """
 
     domains: Mapping[str, Domain] = field(default_factory=dict)
@@ -310,6 +318,9 @@ class Policy:
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
     retention: Retention = _KEPT
+    inbound: Inbound = _ANY_CALL
+    users: Mapping[str, DeclaredUser] = field(default_factory=dict)
+    api_keys: Mapping[str, ApiKey] = field(default_factory=dict)
 
     def retention_of(self, number: str) -> Retention:
         """Return how long what the faxes of ``number`` leave behind is kept; it need not be of this policy."""

@@ -22,23 +22,24 @@ _INTRODUCTION = """\
 <!-- Generated from policies/schema.py by policies/reference.py; a test compares them. -->
 
 A policy is a folder of YAML files. Every file ending in `.yaml` or `.yml` is read; together they are one policy.
-`domains`, `numbers`, `trunks` and `devices` may stand in any number of files, `destinations`, `retries`
-and `retention` in one. The
-folder counts as a whole or not at all: a mistake anywhere changes nothing and is told with file, line, column, key and
-remedy.
+`domains`, `numbers`, `trunks`, `devices`, `users` and `api_keys` may stand in any number of files, `senders`,
+`destinations`, `inbound`, `retries` and `retention` in one. The folder counts as a whole or not at all: a mistake
+anywhere changes nothing and is told with file, line, column, key and remedy.
 
 Values are read as they are written: `0312345678` keeps its zero, quoted or not. Words that some programs read as
-booleans (`yes`, `no`, `on`, `off`, and so the country `"NO"`) must be quoted; addresses that begin with `@` too.
+booleans (`yes`, `no`, `on`, `off`, and so the country `"NO"`) must be quoted; what begins with `@` or `*` too.
 Aliases, tags, merge keys, duplicate keys, empty values and unknown keys are errors.
 
 A password never stands in a policy file: `env:NAME` names a variable of the service's environment, `file:/PATH` a file
-that holds the password alone (a line break at its end does not count).
+that holds the password alone (a line break at its end does not count). Passwords of users and keys of the API, which
+are only compared, stand there as their hashes.
 
 Commented files to start from are in `policies/examples/`.
 
 ## How a mail is decided
 
-1. **The sender.** A rule of `senders` counts only with its proof. The sending number is the one named in the mail's
+1. **The sender.** Whom `senders.block` names is refused, whatever else is said here. A rule of a number's `senders`
+   counts only with its proof. The sending number is the one named in the mail's
    `X-Fax-From`, if a rule permits it; else the one that lists the exact address; else the one that lists the domain;
    else the one that lists the subdomains of a domain above, the nearest first. Where several do at the same step, the
    one with the sender in `default_for` is taken; without it the mail is refused with their names. A mail that no rule
@@ -62,6 +63,18 @@ there are none). Those that serve it are tried by `priority`, the lower figure f
 first, by the cost of one minute and one page together; of equal cost as they stand in the files. At most 16 are tried.
 A trunk that is down, or fails before the far end rings, gives way to the next without spending a retry.
 `faxrelay policy explain` shows each trunk and why it is used or not.
+
+## How a call that comes in is decided
+
+1. **While it rings**, the entries of `inbound.block` without `csid` are looked at in order. With `junk: refuse`, the
+   first that fits refuses the call unanswered (SIP 603).
+2. **When the far machine has said its ident**, those with `csid` are looked at. With `junk: refuse` the call is hung up
+   before its first page; pages that came nevertheless go to the quarantine, since their sender saw them confirmed.
+3. **At the end** the first of `inbound.routes` that fits says who gets the fax, else the number's own entry.
+
+The far side chooses its ident and, on most trunks, its number: blocks keep away who does not hide, routes must not
+carry secrets. Our own `devices` are not blocked. `faxrelay policy explain --called NUMBER --caller NUMBER --csid TEXT`
+shows what becomes of a call; `faxrelay fax list --state quarantined` what is in quarantine.
 """
 
 

@@ -38,8 +38,10 @@ from policies.fields import (
     told,
 )
 from policies.hours_schema import HoursEntry  # noqa: TC001 -- pydantic reads the keys' types
+from policies.inbound_schema import InboundEntry  # noqa: TC001 -- pydantic reads the keys' types
 from policies.lines import T38
 from policies.lines_schema import DeviceEntry, TrunkEntry  # noqa: TC001 -- pydantic reads the keys' types
+from policies.people_schema import ApiKeyEntry, UserEntry  # noqa: TC001 -- pydantic reads the keys' types
 from policies.policy import (
     LADDER,
     MEGABYTE,
@@ -298,15 +300,28 @@ class DestinationsEntry(Entry):
     overrides: list[OverrideEntry] = key("Ways of calling, by prefix.", default_factory=list)
 
 
+class SendersEntry(Entry):
+    """What holds for all senders, whatever the numbers say."""
+
+    block: list[SenderPattern] = key(
+        "Senders who are refused (550 5.7.1), whichever number names them and whatever they prove.",
+        default_factory=list,
+    )
+
+
 class PolicyFile(Entry):
     """One policy file. Any number of `*.yaml` files in a folder make one policy."""
 
     domains: list[DomainEntry] = key("Mail domains that mean fax.", default_factory=list)
     numbers: list[NumberEntry] = key("The relay's own numbers.", default_factory=list)
+    senders: SendersEntry | None = key("Who may never send; in one file of the folder.", default=None)
     destinations: DestinationsEntry | None = key("Where faxes may go; in one file of the folder.", default=None)
+    inbound: InboundEntry | None = key("What becomes of calls that come in; in one file of the folder.", default=None)
     retries: RetriesEntry | None = key("When calls are made again; in one file of the folder.", default=None)
     retention: RetentionEntry | None = key(
         "How long what a fax leaves behind is kept; in one file of the folder.", default=None
     )
     trunks: list[TrunkEntry] = key("SIP accounts that calls go out and come in by.", default_factory=list)
     devices: list[DeviceEntry] = key("Fax machines and adapters that register with the relay.", default_factory=list)
+    users: list[UserEntry] = key("Who logs in to send mail, beside the users of the database.", default_factory=list)
+    api_keys: list[ApiKeyEntry] = key("Keys of the API.", default_factory=list)

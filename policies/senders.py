@@ -45,6 +45,8 @@ def choose_number(policy: Policy, facts: Facts, default_region: str | None) -> C
     """Return the sending number of a mail. ``default_region`` reads national digits in ``X-Fax-From``."""
     choice = Choice()
     levels = list(_levels(policy.senders, facts.from_address))
+    if policy.senders.blocked and _blocked(choice, policy.senders, levels, facts.from_address):
+        return choice
     if facts.requested_number is not None and _requested(choice, levels, facts, default_region):
         return choice
     for subject, rules in levels:
@@ -67,6 +69,20 @@ def _levels(index: SenderIndex, address: str) -> Iterator[tuple[Pattern, tuple[S
     while above:
         yield Pattern(Reach.SUBDOMAINS, above), index.subdomains.get(above, ())
         above = above.partition(".")[2]
+
+
+def _blocked(
+    choice: Choice, index: SenderIndex, levels: list[tuple[Pattern, tuple[SenderRule, ...]]], address: str
+) -> bool:
+    """Refuse a sender whom the block list names, before any rule or proof is looked at."""
+    for subject, _ in levels:
+        source = index.blocked.get(subject)
+        if source is not None:
+            choice.reasons.append(reason("senders.block", source, f"{subject} is blocked: {address}", matched=True))
+            choice.refusal = _NOT_AUTHORISED
+            return True
+    choice.reasons.append(reason("senders.block", None, f"no entry names {address}", matched=False))
+    return False
 
 
 def _requested(

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from policies.entry import Entry, entry_in, fields_of
 from policies.errors import PolicyError
 from policies.fields import TOLD
-from policies.schema import DestinationsEntry, DomainEntry, NumberEntry, PolicyFile, RetriesEntry
+from policies.schema import DestinationsEntry, DomainEntry, NumberEntry, PolicyFile, RetriesEntry, SendersEntry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from policies.document import Branch, Data, Document, Place
+    from policies.inbound_schema import InboundEntry
     from policies.lines_schema import DeviceEntry, TrunkEntry
+    from policies.people_schema import ApiKeyEntry, UserEntry
     from policies.retention_schema import RetentionEntry
 
 Path = tuple[str | int, ...]
 E = TypeVar("E", bound=Entry)
 
 #: The sections whose entries are sound or not one by one.
-_LISTS = frozenset({"domains", "numbers", "trunks", "devices"})
+_LISTS = frozenset({"domains", "numbers", "trunks", "devices", "users", "api_keys"})
 #: pydantic's error types that a policy file can cause, as message and remedy; ``{...}`` are pydantic's own figures.
 _SENTENCES = {
     "missing": ("the key is missing", "add it"),
@@ -55,11 +57,15 @@ class Sections:
     file: str
     domains: list[tuple[DomainEntry, str, Branch]]
     numbers: list[tuple[NumberEntry, str, Branch]]
+    senders: tuple[SendersEntry, str, Branch] | None
     destinations: tuple[DestinationsEntry, str, Branch] | None
+    inbound: tuple[InboundEntry, str, Branch] | None
     retries: tuple[RetriesEntry, str, Branch] | None
     retention: tuple[RetentionEntry, str, Branch] | None
     trunks: list[tuple[TrunkEntry, str, Branch]]
     devices: list[tuple[DeviceEntry, str, Branch]]
+    users: list[tuple[UserEntry, str, Branch]]
+    api_keys: list[tuple[ApiKeyEntry, str, Branch]]
     lost: frozenset[str]
 
 
@@ -89,11 +95,15 @@ def validate(file: str, document: Document, languages: frozenset[str]) -> tuple[
         file,
         places.entries("domains", model.domains),
         places.entries("numbers", model.numbers),
+        places.section("senders", model.senders),
         places.section("destinations", model.destinations),
+        places.section("inbound", model.inbound),
         places.section("retries", model.retries),
         places.section("retention", model.retention),
         places.entries("trunks", model.trunks),
         places.entries("devices", model.devices),
+        places.entries("users", model.users),
+        places.entries("api_keys", model.api_keys),
         lost,
     )
     return sections, errors

@@ -48,6 +48,7 @@ from relay.outbound.recovery import recover, watch_lost
 from relay.outbound.rerouting import reroute
 from relay.outbox import Outbox
 from relay.policy import PolicyHolder, first_folder
+from relay.policy_operations import PolicyOperations
 from relay.roles import EVERYTHING, Role
 from relay.store import queue, schema
 from relay.store.blobs import LocalBlobs, sync_folder
@@ -102,7 +103,8 @@ class House:
     @property
     def desks(self) -> tuple[object, ...]:
         """Return all that people and programs can ask."""
-        return self.operations, UserOperations(self.store, self.clock)
+        users = UserOperations(self.store, self.clock, lambda: self.policy.current.users)
+        return self.operations, users, PolicyOperations(self.policy)
 
 
 @contextlib.contextmanager

@@ -107,7 +107,7 @@ def smtp_server(
     stack: contextlib.AsyncExitStack,
 ) -> SmtpServer:
     """Return the SMTP server of this process, not listening yet; what it needs is closed with ``stack``."""
-    logins = Logins(store, time.monotonic)
+    logins = Logins(store, time.monotonic, lambda: policy.current.users)
     stack.callback(logins.close)
     at_the_desk = desk(settings.smtp, blobs, policy, committer, confinement, stack)
     return SmtpServer(settings.smtp, at_the_desk, blobs, logins, prover(settings.smtp, confinement, clock, stack))

@@ -42,6 +42,7 @@ class Inbound(Enum):
     """Where a fax that we receive stands."""
 
     RECEIVING = "receiving"
+    QUARANTINED = "quarantined"
     RECEIVED = "received"
     DELIVERED = "delivered"
     UNDELIVERABLE = "undeliverable"
@@ -71,7 +72,8 @@ OUTBOUND_MOVES: dict[Outbound, frozenset[Outbound]] = {
 }
 
 INBOUND_MOVES: dict[Inbound, frozenset[Inbound]] = {
-    Inbound.RECEIVING: frozenset({Inbound.RECEIVED, Inbound.UNDELIVERABLE}),
+    Inbound.RECEIVING: frozenset({Inbound.RECEIVED, Inbound.QUARANTINED, Inbound.UNDELIVERABLE}),
+    Inbound.QUARANTINED: frozenset({Inbound.RECEIVED}),
     Inbound.RECEIVED: frozenset({Inbound.DELIVERED, Inbound.UNDELIVERABLE}),
     Inbound.DELIVERED: frozenset(),
     Inbound.UNDELIVERABLE: frozenset(),

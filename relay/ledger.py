@@ -134,6 +134,7 @@ class Ledger:
                 "answerable": asked.answerable,
                 "thread": asked.thread,
                 "settings": dict(asked.settings),
+                "facts": asked.facts,
                 "created_at": self._now,
             }
         )

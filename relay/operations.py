@@ -20,6 +20,7 @@ from policies import Feature, RefusalKind, check_recipient
 from relay import housekeeping
 from relay.errors import IllegalMove, NotFound, Refusal
 from relay.fax import Inbound, Outbound, terminal
+from relay.inbound.quarantine import release
 from relay.ledger import submit
 from relay.mailer.writing import one_line
 from relay.policy import submission_settings
@@ -99,6 +100,11 @@ class Operations:
             resubmit, self._ids, fax_id, self._clock(), "the command line", self._policy.trunks_again
         )
         return {"id": str(new), "resend_of": str(fax_id)}
+
+    async def fax_release(self, fax_id: int) -> Json:
+        """Let a fax out of the quarantine, to those whom it was for; raises :class:`NotFound`, :class:`IllegalMove`."""
+        await self._store.write(release, self._ids, fax_id, self._clock(), "the command line")
+        return {"id": str(fax_id), "released": True}
 
     async def fax_erase(self, fax_id: int) -> Json:
         """Erase an ended fax but for its line in the audit; raises :class:`NotFound`, :class:`IllegalMove`."""

@@ -10,24 +10,26 @@ from __future__ import annotations
 import asyncio
 import importlib.resources
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import watchfiles
 
-from policies import Feature, Policy, PolicyErrors, approval_for, load
+from policies import Callers, Feature, Junk, Policy, PolicyErrors, approval_for, decide_call, load
 from relay import accounts, hours
 from relay.store.routes import NOWHERE
 from relay.submission import Recipient
 from transport.accounts import DEVICE
+from transport.screening import Screen
 from transport.seam import LineTable
 from transport.simulated.network import TRUNK as SIMULATED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
-    from policies import Asked, Number, Override, RetrySettings, Settings, Verdict
+    from policies import Asked, CallFacts, InboundDecision, Number, Override, RetrySettings, Settings, Verdict
+    from policies.inbound import Block
 
 log = structlog.get_logger()
 
@@ -81,13 +83,13 @@ class PolicyHolder:
         numbers = self.answered_numbers()
         limits = {one: limit for one in numbers if (limit := self.current.numbers[one].inbound_calls) is not None}
         if not self._real_lines:
-            return LineTable(numbers, limits)
+            return LineTable(numbers, limits, screens=self.screens())
         trunks, no_trunks = accounts.trunks(self.current, os.environ)
         devices, no_devices = accounts.devices(self.current, os.environ)
         self.line_faults = no_trunks + no_devices
         for fault in self.line_faults:
             log.error("left out", fault=fault)
-        return LineTable(numbers, limits, trunks=tuple(trunks), devices=tuple(devices))
+        return LineTable(numbers, limits, trunks=tuple(trunks), devices=tuple(devices), screens=self.screens())
 
     def trunks(self, number: str, dialled: str) -> list[str]:
         """Return the trunks that serve a call from ``number`` to ``dialled``, in order; empty on a simulated line."""
@@ -131,18 +133,36 @@ class PolicyHolder:
         spoken = {domain.language for domain in self.current.domains.values()}
         return spoken.pop() if len(spoken) == 1 else "en"
 
-    def inbound_settings(self, number: str) -> dict[str, Any]:
-        """Return the settings that travel with a fax that arrived for ``number``."""
-        entry = self.current.numbers.get(number)
+    def inbound_settings(self, call: CallFacts) -> dict[str, Any]:
+        """Return the settings that travel with a fax that arrived, as far as its call is known.
+
+        ``junk`` and ``blocked_by`` are there for one that the block list names, ``meant_for`` where it is kept from its
+        mailboxes and machines: who they are.
+        """
+        entry = self.current.numbers.get(call.called)
         if entry is None:
             return {"deliver_to": [], "language": self.language}
-        return {
-            "deliver_to": list(entry.deliver_to),
-            "devices": list(entry.deliver_to_devices) if self._real_lines else [],
+        decision = decide_call(self.current, call)
+        settings: dict[str, Any] = {
+            "deliver_to": list(decision.deliver_to),
+            "devices": list(decision.devices) if self._real_lines else [],
             "language": entry.language or self.language,
             "receipt_pages": entry.settings.receipt_pages.value,
             "paper": entry.settings.paper.value,
         }
+        if decision.junk is not None:
+            settings |= {"junk": decision.junk.value, "blocked_by": _blocked_by(decision)}
+            mailboxes, machines = decision.meant_for
+            if decision.junk is not Junk.DELIVER:
+                settings["meant_for"] = {
+                    "deliver_to": list(mailboxes), "devices": list(machines) if self._real_lines else [],
+                }  # fmt: skip
+        return settings
+
+    def screens(self) -> tuple[Screen, ...]:
+        """Return whom the line does not answer: the block list as far as numbers alone tell."""
+        known = [block for block in self.current.inbound.blocks if not block.selector.needs_ident]
+        return tuple(_screen(block) for block in known)
 
 
 def first_folder(folder: Path) -> None:
@@ -153,6 +173,23 @@ def first_folder(folder: Path) -> None:
     example = importlib.resources.files("policies") / "examples" / "first.yaml"
     (folder / "first.yaml").write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
     log.info("first policy written", file=str(folder / "first.yaml"))
+
+
+def _blocked_by(decision: InboundDecision) -> str:
+    """Return which rule of which file a call is blocked by."""
+    found = next((each for each in decision.reasons if each.matched and each.rule.startswith("inbound.block")), None)
+    return f"{found.rule} ({Path(found.file).name}:{found.line})" if found is not None else ""
+
+
+def _screen(block: Block) -> Screen:
+    callers = block.selector.callers or Callers()
+    return Screen(
+        refuse=block.junk is Junk.REFUSE,
+        called=tuple(sorted(block.selector.called)),
+        callers=tuple(sorted(callers.exact)),
+        prefixes=callers.prefixes,
+        anonymous=callers.anonymous,
+    )
 
 
 def submission_settings(settings: Settings, number: Number, language: str) -> dict[str, Any]:
@@ -187,6 +224,8 @@ def recipient_settings(override: Override) -> dict[str, Any]:
     values: dict[str, Any] = {"ecm": override.ecm, "t38": override.t38.value, "concurrency": override.concurrency}
     if override.max_rate is not None:
         values["max_rate"] = override.max_rate
+    if override.notes:
+        values["destination_notes"] = override.notes
     return values
 
 

@@ -30,5 +30,8 @@ def note(connection: sa.Connection, ids: IdSource, fax_id: int, happened: CallEv
     here = fax.update().where(fax.c.id == fax_id)
     if isinstance(happened, Negotiated):
         connection.execute(here.values(remote_ident=happened.remote_ident))
+        if happened.subaddress:
+            settings = faxes.get(connection, fax_id, lock=True).settings
+            connection.execute(here.values(settings={**settings, "subaddress": happened.subaddress}))
     elif isinstance(happened, PageConfirmed):
         connection.execute(here.where(fax.c.pages_confirmed < happened.page).values(pages_confirmed=happened.page))

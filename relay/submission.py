@@ -52,8 +52,8 @@ class Submission:
 
     ``answerable`` is false for automatic mail, which is never answered (RFC 3834 section 2). ``thread``: the
     References that an answer carries. ``once``: names the deed where there is no Message-ID to know a repeat by.
-    ``confirm_until``: ``sender`` is only claimed, and has so long to confirm it, seconds since 1970; ``client`` is then
-    the address that brought the mail, as text.
+    ``confirm_until``: ``sender`` is only claimed, and has so long to confirm it, seconds since 1970. ``facts``:
+    what the policy was asked (:func:`relay.replay.kept`).
     """
 
     source: str
@@ -70,7 +70,7 @@ class Submission:
     resend_of: int | None = None
     once: str | None = None
     confirm_until: float | None = None
-    client: str | None = None
+    facts: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,4 +308,5 @@ class _Call:
             fine=outcome.fine,
             heard=outcome.heard,
             worker_died=outcome.hangup is Hangup.LOST_WORKER,
+            subaddress=outcome.subaddress,
         )

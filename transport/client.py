@@ -21,6 +21,7 @@ from transport.accounts import DEVICE
 from transport.line import INBOUND
 from transport.link import Link
 from transport.messages import decode, decode_event, encode
+from transport.screening import cut
 from transport.seam import (
     Answered,
     Arrival,
@@ -56,6 +57,7 @@ _END = 10.0  # and until it must have hung up and ended
 _WRITERS_END = 30.0  # and until the last writer of a journal must have died
 _BATCH = 4000  # numbers of one message
 _ACCOUNTS = 30  # trunks or devices of one message
+_SCREENED = 1000  # numbers of a kind in one message
 _ANSWER = 60.0  # and until it must have answered a question
 _NO_TABLE = LineTable()
 
@@ -267,8 +269,9 @@ class ProcessLine:
             for some in _cut(account.numbers, _BATCH)
         ]
         pieces += [{"devices": [encode(account) for account in piece]} for piece in _cut(table.devices, _ACCOUNTS)]
+        pieces += [{"screens": [encode(part)]} for screen in table.screens for part in cut(screen, _SCREENED)]
         nothing: dict[str, Any] = {
-            "numbers": [], "inbound_channels": {}, "trunks": [], "trunk_numbers": {}, "devices": [],
+            "numbers": [], "inbound_channels": {}, "trunks": [], "trunk_numbers": {}, "devices": [], "screens": [],
         }  # fmt: skip
         for at, piece in enumerate(pieces or [{}]):
             place = {"first": at == 0, "last": at >= len(pieces) - 1}

@@ -5,7 +5,7 @@ When main's link ends, every call is hung up and the process ends; the journals 
 them. Messages, main to line::
 
     {"do": "publish", "numbers": [...], "inbound_channels": {...}, "trunks": [...], "trunk_numbers": {...},
-     "devices": [...], "first": bool, "last": bool}
+     "devices": [...], "screens": [...], "first": bool, "last": bool}
     {"do": "call", "request": {...}}            {"do": "cancel", "call": ...}
     {"do": "ask", "number": ..., "question": ..., "name": ...}
 
@@ -35,6 +35,7 @@ from transport import calls
 from transport.accounts import DeviceAccount, TrunkAccount
 from transport.messages import decode, encode, encode_event
 from transport.proven import Proven
+from transport.screening import Screen, Screening
 from transport.seam import Arrived, CallRequest, CallResult, Cause, LineTable
 from transport.workers import CannotStart
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 INBOUND = "in-"
 _BUSY = (486, "Busy Here")
 _UNKNOWN = (404, "Not Found")
+_DECLINED = (603, "Decline")  # RFC 3261 21.6.2: nobody else shall be tried for it
 
 
 class LineProcess:
@@ -59,6 +61,8 @@ class LineProcess:
         self._premises = premises
         self._coming: list[dict[str, Any]] = []
         self._table = LineTable()
+        self._screening = Screening()
+        self._declined = 0
         self._inbound: Counter[str] = Counter()
         self._busy: Counter[str] = Counter()
         self._proven = Proven()
@@ -96,6 +100,7 @@ class LineProcess:
                 self._coming.append(message)
                 if message["last"]:
                     self._table = _table(self._coming)
+                    self._screening = Screening(self._table.screens)
                     self._coming.clear()
                     self._premises.network.publish(self._table)
             case "call":
@@ -113,6 +118,7 @@ class LineProcess:
         answer = await self._premises.network.ask(message["question"], message["name"])
         if message["question"] == "status":
             answer["pace"] = self._premises.workers.pace.to_json()
+            answer["declined"] = self._declined
         self._main.post({"say": "answer", "number": message["number"], "answer": answer})
 
     def _start(self, call: str, work: Any) -> None:
@@ -159,6 +165,9 @@ class LineProcess:
         capacity = self._premises.network.trunks().get(trunk, 0)
         if not (incoming.device or self._ours(number, trunk)):
             incoming.leg.refuse(*_UNKNOWN)
+        elif not incoming.device and self._screening.refuses(number, incoming.caller):
+            self._declined += 1
+            incoming.leg.refuse(*_DECLINED)
         elif self._busy[trunk] >= capacity or (not incoming.device and self._full(number)):
             incoming.leg.refuse(*_BUSY)
         else:
@@ -219,4 +228,5 @@ def _table(messages: list[dict[str, Any]]) -> LineTable:
         inbound_channels={key: value for message in messages for key, value in message["inbound_channels"].items()},
         trunks=tuple(replace(account, numbers=tuple(numbers.get(account.name, ()))) for account in accounts),
         devices=tuple(decode(DeviceAccount, account) for message in messages for account in message["devices"]),
+        screens=tuple(decode(Screen, screen) for message in messages for screen in message["screens"]),
     )

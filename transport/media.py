@@ -217,6 +217,7 @@ class Call:
             t38=self.media.t38,
             fine=witness.fine,
             heard=self.leg.heard,
+            subaddress=engine.subaddress(),
         )
         self._note_counters()
         self.leg.close()

@@ -92,6 +92,7 @@ class Outcome:
     ``code`` is libspandsp's completion code, ``reason`` its sentence, or ours where ``hangup`` is our doing. ``t38``:
     the call ended in T.38. ``fine``: whether the far machine's DIS takes fine pages, ``None`` if it sent none.
     ``heard``: packets that came in the media the call ended in; none in an answered call is one-way media.
+    ``subaddress``: what a calling machine asked for (SUB).
     """
 
     hangup: Hangup
@@ -114,3 +115,4 @@ class Outcome:
     t38: bool = False
     fine: bool | None = None
     heard: int = 0
+    subaddress: str = ""

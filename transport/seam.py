@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from transport.accounts import DeviceAccount, TrunkAccount
+    from transport.screening import Screen
 
 
 class Cause(Enum):
@@ -88,12 +89,16 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """Both machines agreed (phase B). ``remote_ident``: the far machine's CSI or TSI as it sent it, printable ASCII."""
+    """Both machines agreed (phase B). ``remote_ident``: the far machine's CSI or TSI as it sent it, printable ASCII.
+
+    ``subaddress``: what a calling machine asked for (SUB), likewise; empty where it asked for nothing.
+    """
 
     call: str
     bit_rate: int
     ecm: bool
     remote_ident: str
+    subaddress: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,8 @@ class CallResult:
     ``alerted``: the far end rang or answered, so that the trunk had carried the call to it. ``fine``: whether the far
     machine takes fine pages, ``None`` if it did not say. ``heard``: packets of media that came. ``worker_died``: the
     media worker died in the call. ``line_full``: every channel of the trunk was taken, and nothing was dialled.
-    ``simulated``: no telephone line was involved; whatever shows this result must say so.
+    ``simulated``: no telephone line was involved; whatever shows this result must say so. ``subaddress``: see
+    :class:`Negotiated`.
     """
 
     call: str
@@ -154,6 +160,7 @@ class CallResult:
     heard: int = 0
     worker_died: bool = False
     line_full: bool = False
+    subaddress: str = ""
 
     @property
     def too_fine(self) -> bool:
@@ -241,12 +248,16 @@ Arrival = Arriving | T38Started | Negotiated | PageConfirmed | Arrived
 
 @dataclass(frozen=True, slots=True)
 class LineTable:
-    """What main pushes to a line: the numbers it answers, how many calls each may take at once, its accounts."""
+    """What main pushes to a line: the numbers it answers, how many calls each may take at once, its accounts.
+
+    ``screens``: whom it does not answer.
+    """
 
     numbers: frozenset[str] = frozenset()
     inbound_channels: Mapping[str, int] = field(default_factory=dict)
     trunks: tuple[TrunkAccount, ...] = ()
     devices: tuple[DeviceAccount, ...] = ()
+    screens: tuple[Screen, ...] = ()
 
 
 class LineDown(Exception):

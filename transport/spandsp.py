@@ -33,6 +33,8 @@ _REMEDY = "install Debian's library: apt-get install libspandsp2"
 #: The last completion code of 0.0.6; 3.0 counts differently.
 _LAST_CODE, _LAST_TEXT = 61, "Called subscriber internet address not accepted"
 
+#: T30_SUPPORT_IDENTIFICATION, T30_SUPPORT_SUB_ADDRESSING.
+_FEATURES = 0x11
 _COMPRESSIONS = 0x2 | 0x4 | 0x8  # T.4 one- and two-dimensional, T.6
 _STORE_T6 = 3
 _SIZES = 0x1 | 0x10000 | 0x20000 | 0x40000 | 0x80000 | 0x100000  # 215 mm wide; any length, A4, B4, letter, legal
@@ -123,6 +125,11 @@ class Engine:
         ident = self._library.lib.t30_get_rx_ident(self._t30)
         return printable(self._library.ffi.string(ident, 64)) if ident else ""
 
+    def subaddress(self) -> str:
+        """Return the sub-address that the far machine asked for, printable ASCII."""
+        asked = self._library.lib.t30_get_rx_sub_address(self._t30)
+        return printable(self._library.ffi.string(asked, 64)) if asked else ""
+
     def terminate(self) -> None:
         """Tell T.30 that the call is gone; :attr:`code` is set if it was not."""
         self._library.lib.t30_terminate(self._t30)
@@ -142,6 +149,7 @@ class Engine:
             lib.t30_set_rx_encoding(t30, _STORE_T6)
         if lib.t30_set_tx_ident(t30, machine.ident.encode("ascii")) != 0:
             raise ValueError(f"libspandsp refuses the ident {machine.ident!r}")
+        lib.t30_set_supported_t30_features(t30, _FEATURES)
         lib.t30_set_ecm_capability(t30, int(machine.ecm))
         lib.t30_set_supported_modems(t30, int(machine.modems))
         lib.t30_set_supported_compressions(t30, _COMPRESSIONS)

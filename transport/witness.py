@@ -131,7 +131,8 @@ class Witness(abc.ABC):
     def _negotiated(self) -> None:
         agreed = self.agreed or Agreed("", 0, ecm=False)
         ident = self.engine.remote_ident() if self.engine is not None else ""
-        happened = Negotiated(self._order.call, agreed.bit_rate, agreed.ecm, ident)
+        subaddress = self.engine.subaddress() if self.engine is not None else ""
+        happened = Negotiated(self._order.call, agreed.bit_rate, agreed.ecm, ident, subaddress)
         self._journal.append(Kind.NEGOTIATED, encode(happened))
         self._report(happened)
 

@@ -1,4 +1,4 @@
-"""``faxrelay fax``: list, show, send, cancel, approve, deny, resend, erase."""
+"""``faxrelay fax``: list, show, send, cancel, approve, deny, resend, release, erase."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from relay.cli.session import ask, json_option, show
 from relay.fax import Inbound, Outbound
 
 #: How each state looks in a terminal.
-STYLES = {"sent": "green", "delivered": "green", "failed": "red", "undeliverable": "red", "uncertain": "yellow"}
+STYLES = {
+    "sent": "green", "delivered": "green", "failed": "red", "undeliverable": "red", "uncertain": "yellow",
+    "quarantined": "yellow",
+}  # fmt: skip
 
 
 @click.group()
@@ -113,6 +116,16 @@ def resend(context: click.Context, fax_id: int, *, as_json: bool) -> None:
 
 @fax.command()
 @click.argument("fax_id", type=int, metavar="ID")
+@json_option
+@click.pass_context
+def release(context: click.Context, fax_id: int, *, as_json: bool) -> None:
+    """Let a received fax out of the quarantine, to the mailboxes and machines that it was for."""
+    done = ask(context, "fax_release", fax_id=fax_id)
+    show(done, as_json=as_json, table=lambda _: click.echo(f"{fax_id}: released"))
+
+
+@fax.command()
+@click.argument("fax_id", type=int, metavar="ID")
 @click.confirmation_option("--yes", prompt="Its pages, addresses and history cannot be brought back. Erase it?")
 @json_option
 @click.pass_context
@@ -154,6 +167,8 @@ def timeline(row: dict[str, Any]) -> None:
     console.print(
         f"[bold]{row['id']}[/] {styled(row['state'])} {arrow} {row['peer']} ({row['number']}): {escape(row['reason'])}"
     )
+    if notes := row["settings"].get("destination_notes"):
+        console.print(f"  about the number: {escape(notes)}")
     if row["not_before"] is not None:
         console.print(f"  next call: {row['not_before'][:19].replace('T', ' ')} UTC")
     for one in row["holds"]:

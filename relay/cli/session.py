@@ -13,12 +13,15 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from policies import PolicyErrors
+from policies import load as load_folder
 from relay import control
 from relay.errors import DataDirectoryBusy, NotFound, RelayError
 from relay.settings import Settings, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from policies import Policy
 
 REFUSED = 1
 NOT_FOUND = 3
@@ -90,6 +93,16 @@ async def _ask(settings: Settings, operation: str, arguments: dict[str, Any]) ->
     if operation in {"fax_send", "fax_resend"}:
         click.echo("no service is running: it goes out when `faxrelay serve` starts", err=True)
     return answer
+
+
+def load_policy(folder: Path) -> Policy:
+    """Read a policy folder; ends the program with each of its errors."""
+    try:
+        return load_folder(folder)
+    except PolicyErrors as errors:
+        for error in errors.errors:
+            click.echo(str(error), err=True)
+        stop(f"{folder}: {len(errors.errors)} error(s); nothing of it is in force", REFUSED)
 
 
 def show(value: Any, *, as_json: bool, table: Callable[[Any], None]) -> None:

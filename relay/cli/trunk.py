@@ -87,6 +87,8 @@ def _status(answer: dict[str, Any]) -> None:
         late = percentile(ticks, 0.99)
         told = "more than 1 s" if late == float("inf") else f"at most {1000 * late:.0f} ms"
         console.print(f"99 of 100 packets of the ended calls' media left {told} late")
+    if declined := answer.get("declined"):
+        console.print(f"calls of blocked callers that were not answered since the line started: {declined}")
     for ban in answer.get("bans", ()):
         console.print(f"[yellow]banned[/] {escape(ban['source'])} for {ban['seconds']:.0f} s: {escape(ban['why'])}")
 

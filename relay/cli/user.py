@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
@@ -10,7 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from relay.cli.session import ask, json_option, show
+from relay.api_keys import digest_of, new_key
+from relay.cli.session import REFUSED, ask, json_option, show, stop
+from relay.passwords import BadPassword, Passwords
 
 _password = click.option(
     "--password-stdin", is_flag=True, help="Read the password from the standard input; without it, it is asked for."
@@ -96,6 +99,28 @@ def remove(context: click.Context, name: str) -> None:
     click.echo(f"there is no user {name} any more")
 
 
+@user.command("hash")
+@_password
+def hash_(*, password_stdin: bool) -> None:
+    """Print the hash of a password, for `users` in policy files."""
+    passwords = Passwords()
+    try:
+        click.echo(asyncio.run(passwords.made(_read(from_stdin=password_stdin))))
+    except BadPassword as bad:
+        stop(str(bad), REFUSED)
+    finally:
+        passwords.close()
+
+
+@user.command("key")
+@json_option
+def key_(*, as_json: bool) -> None:
+    """Make a key of the API, shown this once, and its hash for `api_keys` in policy files."""
+    key = new_key()
+    made = {"key": key, "key_hash": f"sha256:{digest_of(key)}"}
+    show(made, as_json=as_json, table=lambda one: click.echo(f"{one['key']}\n\nkey_hash: '{one['key_hash']}'"))
+
+
 def _read(*, from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
@@ -104,8 +129,9 @@ def _read(*, from_stdin: bool) -> str:
 
 def _table(answer: list[dict[str, Any]]) -> None:
     console = Console()
-    found = Table("USER", "STATE", "SENDS AS", "CHANGED", box=None, pad_edge=False, header_style="bold")
+    found = Table("USER", "STATE", "ROLE", "SENDS AS", "CHANGED", box=None, pad_edge=False, header_style="bold")
     for one in answer:
         state = "[red]disabled[/]" if one["disabled"] else "[green]enabled[/]"
-        found.add_row(escape(one["name"]), state, escape(", ".join(one["addresses"])), one["changed_at"])
+        changed = one["changed_at"] or escape(f"in {one['declared']}")
+        found.add_row(escape(one["name"]), state, one["role"], escape(", ".join(one["addresses"])), changed)
     console.print(found if answer else "there are no users; `faxrelay user add` makes one")

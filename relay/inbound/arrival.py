@@ -18,6 +18,7 @@ import sqlalchemy as sa
 import structlog
 
 from converters import Converter, FaxDocument, FaxStrip, Refused
+from policies import CallFacts, Junk, decide_call
 from relay import progress
 from relay.fax import Direction, Inbound
 from relay.inbound import devices
@@ -27,7 +28,7 @@ from relay.store import faxes, traces, usage
 from relay.store.tables import document, fax
 from relay.submission import File, Submission, Submitted
 from transport.messages import encode
-from transport.seam import Arrival, Arrived, Arriving, CallResult, Cause, Evidence, Line
+from transport.seam import Arrival, Arrived, Arriving, CallResult, Cause, Evidence, Line, Negotiated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,6 +88,8 @@ class Arrivals:
                     continue
                 try:
                     await self._store.write(self._report, arrival)
+                    if isinstance(arrival, Negotiated):
+                        await self._screen(arrival)
                 except Exception:  # the journal has it too: what is missing is written when the call is finished
                     log.exception("a call's report could not be written", call=arrival.call)
 
@@ -106,6 +109,17 @@ class Arrivals:
             if not await self._finish_once(call):
                 self._unfinished.add(call)
         return len(unfinished)
+
+    async def _screen(self, heard: Negotiated) -> None:
+        """Hang up on a machine whose ident is not wanted, before its first page is confirmed."""
+        query = sa.select(fax.c.number, fax.c.peer).where(fax.c.line_call == heard.call)
+        row = await self._store.read(lambda connection: connection.execute(query).first())
+        if row is None:  # a device of ours
+            return
+        call = CallFacts(row.number, row.peer, heard.remote_ident, heard.subaddress)
+        if decide_call(self._policy.current, call).junk is Junk.REFUSE:
+            log.info("a call is hung up: its caller is blocked", call=heard.call)
+            await self._line.cancel(heard.call)
 
     def _report(self, connection: sa.Connection, arrival: Arrival) -> None:
         if isinstance(arrival, Arriving):
@@ -129,7 +143,7 @@ class Arrivals:
                 "line_call": arriving.call,
                 "number": arriving.number,
                 "peer": _digits(arriving.caller),
-                "settings": self._policy.inbound_settings(arriving.number),
+                "settings": self._policy.inbound_settings(CallFacts(arriving.number, _digits(arriving.caller))),
                 "created_at": self._clock(),
                 "lease_owner": self._owner,
             },
@@ -264,8 +278,8 @@ class Arrivals:
                     id=changes["document_id"], rendering="received", report=report, created_at=now, **columns
                 )
             )
-        after = Inbound.RECEIVED if kept else Inbound.UNDELIVERABLE
-        reason = _told(result, pages, spoilt)
+        settings = changes["settings"] = self._settings(row, result)
+        after, reason = _fate(settings, result, pages, spoilt)
         faxes.move(
             connection,
             self._ids,
@@ -278,12 +292,31 @@ class Arrivals:
         )
         if trace:
             traces.keep(connection, row.id, 0, call, trace, now)
-        if kept:
+        if kept and after is Inbound.RECEIVED:
             pages_file = File("fax.tif", "image/tiff", kept["size"], kept["blob"])
-            onward = devices.passed_on(row.settings, row.number, pages_file, row.id)
+            onward = devices.passed_on(settings, row.number, pages_file, row.id)
             if onward is not None:
                 submit(connection, self._ids, onward, now)
         return int(row.id)
+
+    def _settings(self, row: sa.Row[Any], result: CallResult) -> dict[str, Any]:
+        """Return the settings of a fax whose call has ended: who gets it depends on what the far machine said."""
+        if row.number not in self._policy.current.numbers:
+            kept: dict[str, Any] = row.settings
+            return kept
+        asked = result.subaddress or row.settings.get("subaddress", "")
+        call = CallFacts(row.number, row.peer, result.remote_ident or row.remote_ident, asked)
+        return self._policy.inbound_settings(call) | ({"subaddress": asked} if asked else {})
+
+
+def _fate(settings: dict[str, Any], result: CallResult, pages: int, spoilt: list[int]) -> tuple[Inbound, str]:
+    """Return where a received fax goes from here, and why."""
+    told = _told(result, pages, spoilt)
+    if "meant_for" not in settings:
+        return (Inbound.RECEIVED if pages else Inbound.UNDELIVERABLE), told
+    if pages:
+        return Inbound.QUARANTINED, f"{told}; kept from its mailboxes by {settings['blocked_by']}"
+    return Inbound.UNDELIVERABLE, f"the caller is blocked by {settings['blocked_by']}"
 
 
 def _strips(evidence: Evidence) -> list[FaxStrip]:

@@ -53,7 +53,7 @@ def check(
     In the transaction that makes the faxes, before they are made.
     """
     connection.execute(confirmation.delete().where(confirmation.c.asked_at <= now - DAY))
-    of_sender, of_client = f"from {_untagged(asked.sender or '')}", f"by {_network(asked.client)}"
+    of_sender, of_client = f"from {_untagged(asked.sender or '')}", f"by {_network((asked.facts or {}).get('client'))}"
     for whom, span, most in (
         (of_sender, HOUR, PER_SENDER_HOUR),
         (of_sender, DAY, PER_SENDER_DAY),

@@ -30,7 +30,7 @@ from policies import (
     normalise_address,
     resolve_domain,
 )
-from relay import cover
+from relay import cover, replay
 from relay.confine import ChildDied
 from relay.errors import Refusal
 from relay.intake import confirming, faxed, options, spool
@@ -320,8 +320,8 @@ class Desk:
             thread=mail.thread,
             answerable=_answerable(mail, envelope) and not unconfirmed,
             confirm_until=self._clock() + number.confirm_within.total_seconds() if unconfirmed else None,
-            client=str(facts.client_ip) if unconfirmed and facts.client_ip is not None else None,
             settings=self._settings(mail, decision, number, wish) | kept,
+            facts=replay.kept(facts),
         )
         return asked, refusals
 

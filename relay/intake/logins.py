@@ -19,8 +19,9 @@ from relay.store import users
 from transport.sip.guard import Guard, Misdeed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from policies import DeclaredUser
     from relay.store.engine import Store
 
 log = structlog.get_logger()
@@ -36,11 +37,17 @@ class BadResponse(ValueError):
 
 
 class Logins:
-    """Checks names and passwords. ``clock``: monotonic seconds."""
+    """Checks names and passwords. ``clock``: monotonic seconds.
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    ``declared``: gives the users of the policy in force, who come before those of the database.
+    """
+
+    def __init__(
+        self, store: Store, clock: Callable[[], float], declared: Callable[[], Mapping[str, DeclaredUser]]
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._declared = declared
         self._passwords = Passwords()
         self._guard = Guard(_FAILURES, _WINDOW, _BAN, _LONGEST, ())
 
@@ -50,14 +57,16 @@ class Logins:
 
     async def check(self, name: str, password: str, client: str) -> Identity | None:
         """Return who logs in from an address; ``None``: nobody, and it counts as a guess."""
-        known = await self._store.read(users.find, name)
+        known: DeclaredUser | users.User | None = self._declared().get(name)
+        if known is None:
+            known = await self._store.read(users.find, name)
         usable = known is not None and not known.disabled
         if not await self._passwords.right(password, known.password_hash if usable and known else None) or not known:
             self._guard.failed(client, Misdeed.PASSWORD, self._clock())
             log.warning("login refused", client=client)
             return None
         self._guard.succeeded(client)
-        return Identity(known.name, Proof.AUTH, tuple(map(parse_pattern, known.addresses)))
+        return Identity(known.name, Proof.AUTH, tuple(parse_pattern(str(one)) for one in known.addresses))
 
     def close(self) -> None:
         """End the threads."""

@@ -7,7 +7,7 @@ anything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from relay.fax import Inbound
 from relay.mailer import writing
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from relay.mailer.language import Language
     from relay.mailer.record import Record
+
+#: Before the subject of what the policy calls junk and delivers all the same: mail programs filter by it.
+_MARK: Final = "[JUNK] "
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,9 @@ def received_fax(record: Record, language: Language, zone: tzinfo) -> ReceivedFa
         warning = language.say("cut", cause=cause.outcome[0].upper() + cause.outcome[1:], count=pages)
     else:
         warning = ""
+    mark = _MARK if fax.settings.get("junk") == "deliver" else ""
     return ReceivedFax(
-        title=language.say("title_received" if pages else "title_missed", number=fax.number),
+        title=mark + language.say("title_received" if pages else "title_missed", number=fax.number),
         number=writing.number(fax.number),
         caller=caller,
         csid=writing.one_line(fax.remote_ident),
@@ -68,7 +72,7 @@ def received_fax(record: Record, language: Language, zone: tzinfo) -> ReceivedFa
 
 def _result(record: Record) -> dict[str, Any]:
     """Return the call's result, which stands in the event that ended it."""
-    ends = {Inbound.RECEIVED.value, Inbound.UNDELIVERABLE.value}
+    ends = {Inbound.RECEIVED.value, Inbound.QUARANTINED.value, Inbound.UNDELIVERABLE.value}
     for event in record.events:
         if event.before == Inbound.RECEIVING.value and event.after in ends:
             return dict((event.detail or {}).get("result", {}))

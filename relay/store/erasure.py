@@ -2,8 +2,8 @@
 
 All functions run inside a caller's transaction. Invariants:
 
-* nothing goes of a fax that has not ended, of a received one that no mailbox took (unless no page of it came), or while
-  a delivery, an event or a machine of ours still waits for it;
+* nothing goes of a fax that has not ended (one in quarantine may never), of a received one that no mailbox took (unless
+  no page of it came), or while a delivery, an event or a machine of ours still waits for it;
 * a document that several faxes share goes with the last of them, a submission's files with its last document;
 * no blob is deleted here: what no row names any more goes by :meth:`relay.store.blobs.LocalBlobs.drop`.
 """
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _ENDED_OUT = [state.value for state in Outbound if terminal(state)]
 _GOING_OUT = [state.value for state in Outbound if not terminal(state)]
-_ENDED_IN = [state.value for state in Inbound if terminal(state)]
+_ENDED_IN = [state.value for state in Inbound if terminal(state) or state is Inbound.QUARANTINED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ def _waited_for() -> sa.ColumnElement[bool]:
 
 def _safe() -> sa.ColumnElement[bool]:
     """Whether a fax may be erased without asking anybody."""
-    taken = sa.or_(fax.c.state == Inbound.DELIVERED.value, fax.c.document_id.is_(None))
+    wanted_by_nobody = fax.c.state.in_([Inbound.DELIVERED.value, Inbound.QUARANTINED.value])
+    taken = sa.or_(wanted_by_nobody, fax.c.document_id.is_(None))
     outbound = sa.and_(fax.c.direction == Direction.OUTBOUND.value, fax.c.state.in_(_ENDED_OUT))
     inbound = sa.and_(fax.c.direction == Direction.INBOUND.value, fax.c.state.in_(_ENDED_IN), taken)
     return sa.and_(sa.or_(outbound, inbound), ~_waited_for())

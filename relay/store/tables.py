@@ -57,6 +57,11 @@ submission = sa.Table(
     sa.Column("answerable", sa.Boolean, nullable=False, doc="whether its sender may be written to (RFC 3834)"),
     sa.Column("thread", sa.Text, nullable=False, server_default="", doc="the References of the message"),
     sa.Column("settings", sa.JSON, nullable=False, doc="the policy's effective settings, as decided at intake"),
+    sa.Column(
+        "facts",
+        sa.JSON(none_as_null=True),
+        doc="what the policy was asked about a mail (relay.replay); none: no mail, or older",
+    ),
     sa.Column("created_at", _Time, nullable=False),
 )
 

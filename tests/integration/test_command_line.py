@@ -140,3 +140,30 @@ def test_trunks_that_carry_no_call_are_told(data: Path) -> None:
     assert done.exit_code == 0
     assert "its trunks carry no call" in done.stderr
     assert run(data, "policy", "check", str(data / "policies")).stderr == "", "a folder alone says nothing of a service"
+
+
+def test_explain_tells_of_calls_that_come_in(tmp_path: Path) -> None:
+    """Lost otherwise: an admin has to fax oneself to learn whether a block list holds."""
+    (tmp_path / "p.yaml").write_text(
+        "domains: [{name: fax.example.com, default_region: IL}]\n"
+        "numbers: [{number: +97231234567, deliver_to: [a@example.com]}]\n"
+        "inbound:\n  block: [{caller: +1900*}, {csid: '*spam*', junk: quarantine}]\n"
+        "  routes: [{subaddress: '204', called: +97231234567, deliver_to: [room@example.com]}]\n"
+    )
+    asked = ("policy", "explain", "--folder", str(tmp_path), "--called", "03-1234567")
+    refused = run(tmp_path, *asked, "--caller", "+19005550100")
+    assert (refused.exit_code, "SIP 603" in refused.stdout) == (1, True)
+    kept = run(tmp_path, *asked, "--caller", "+12025550123", "--csid", "SPAM Inc")
+    assert (kept.exit_code, "quarantine" in kept.stdout) == (0, True)
+    routed = json.loads(run(tmp_path, *asked, "--csid", "x", "--subaddress", "204", "--json").stdout)
+    assert (routed["answered"], routed["deliver_to"]) == (True, ["room@example.com"])
+    assert run(tmp_path, "policy", "explain", "--folder", str(tmp_path)).exit_code == 2
+    assert run(tmp_path, *asked, "--from", "a@example.com").exit_code == 2
+    assert run(tmp_path, "policy", "explain", "--from", "a@example.com").exit_code == 2
+
+
+def test_a_fax_that_is_not_in_quarantine_is_not_released(data: Path) -> None:
+    """Lost otherwise: a traceback, or a fax that is delivered twice."""
+    made = run(data, "fax", "send", str(DOCUMENTS / "one-page.pdf"), "--to", "037654321", "--json")
+    refused = run(data, "fax", "release", json.loads(made.stdout)["faxes"][0])
+    assert (refused.exit_code, "only a fax in quarantine" in refused.stderr) == (1, True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
+from policies import load as load_policies
+from relay.api_keys import digest_of
 from relay.app import open_house
 from relay.cli import faxrelay
 from relay.settings import load
@@ -72,3 +74,41 @@ def test_what_cannot_be_is_said(data: Path, arguments: tuple[str, ...], password
     assert done.exit_code in (1, 3)
     assert told in done.stderr
     assert len(json.loads(run(data, "list", "--json").stdout)) == 1
+
+
+def test_a_declared_user_is_shown_and_changed_in_its_file_alone(data: Path) -> None:
+    """Lost otherwise: the command says 'done', and the file wins at the next start."""
+    made = run(data, "hash", "--password-stdin", told="correct horse\n")
+    assert made.exit_code == 0
+    assert run(data, "hash", "--password-stdin", told="short\n").exit_code == 1
+    file = data / "policies" / "people.yaml"
+    file.write_text(
+        f"users:\n  - name: dana\n    password_hash: '{made.stdout.strip()}'\n    addresses: [dana@example.com]\n"
+        "    role: auditor\n"
+    )
+    for arguments in (
+        ("add", "dana", "--address", "x@example.com", "--password-stdin"),
+        ("password", "dana", "--password-stdin"),
+        ("addresses", "dana", "--address", "x@example.com"),
+        ("disable", "dana"),
+        ("enable", "dana"),
+        ("remove", "dana"),
+    ):
+        done = run(data, *arguments, told="another horse\n")
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert f"the user dana is declared in {file}:2, and is changed there alone" in done.stderr
+    run(data, "add", "alice", "--address", "alice@example.com", "--password-stdin", told="correct horse\n")
+    alice, dana = json.loads(run(data, "list", "--json").stdout)
+    assert (alice["name"], alice["declared"], alice["role"]) == ("alice", None, "user")
+    assert (dana["declared"], dana["role"], dana["addresses"]) == (f"{file}:2", "auditor", ["dana@example.com"])
+    assert "argon2" not in str(dana)
+    assert "auditor" in run(data, "list").stdout
+
+
+def test_a_key_and_its_hash_are_made_together(data: Path) -> None:
+    """Lost otherwise: an admin makes hashes by hand, of keys that can be guessed."""
+    made = json.loads(run(data, "key", "--json").stdout)
+    assert made["key_hash"] == f"sha256:{digest_of(made['key'])}"
+    told = run(data, "key").stdout.splitlines()
+    (data / "policies" / "keys.yaml").write_text(f"api_keys:\n  - name: shop\n    {told[-1]}\n")
+    assert load_policies(data / "policies").api_keys["shop"].digest == digest_of(told[0])

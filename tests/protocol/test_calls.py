@@ -63,6 +63,17 @@ def test_every_page_arrives_as_it_was(bench: Bench, document: Path, t38: bool, e
 
 
 @MEDIA
+def test_the_sub_address_that_a_machine_asks_for_is_heard(bench: Bench, t38: bool) -> None:
+    """Lost otherwise: a fax for one room of a house goes to the front desk."""
+    caller, callee = bench.side(sending=True, t38=t38), bench.side(sending=False, t38=t38)
+    engine = caller.call.leg.engine
+    engine._library.lib.t30_set_tx_sub_address(engine._t30, b"204")
+    bench.join(caller, callee)
+    (told,) = [event for event in callee.events if isinstance(event, Negotiated)]
+    assert (told.subaddress, callee.outcome.subaddress, caller.outcome.subaddress) == ("204", "204", "")
+
+
+@MEDIA
 @CORRECTION
 def test_the_offer_of_the_last_page_is_on_disk_before_the_far_end_can_have_it(
     bench: Bench, t38: bool, ecm: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relay.policy import PolicyHolder
+from transport.screening import Screen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,3 +40,17 @@ def test_the_line_learns_what_it_may_answer_and_with_what(tmp_path: Path, monkey
     assert "second" in fault
     assert "SECOND_PASSWORD" in fault
     assert "s3cret" not in fault
+
+
+def test_the_line_learns_whom_it_does_not_answer(tmp_path: Path) -> None:
+    """Lost otherwise: a blocked caller is answered, and refused only after the first page."""
+    (tmp_path / "p.yaml").write_text(
+        POLICY + "inbound:\n  junk: refuse\n  block:\n    - {csid: SPAM}\n    - {caller: [+1900*, +12025550199]}\n"
+        "    - {called: +97231234567, caller: anonymous, junk: quarantine}\n"
+    )
+    for real_lines in (True, False):
+        screens = PolicyHolder(tmp_path, real_lines=real_lines).line_table().screens
+        assert screens == (
+            Screen(callers=("+12025550199",), prefixes=("+1900",)),
+            Screen(refuse=False, called=("+97231234567",), anonymous=True),
+        )

@@ -225,7 +225,7 @@ async def listening(
     policy = PolicyHolder(folder)
     committer = Committer(store, policy, IdSource(), time.time)
     desk = Desk(committer, blobs, reader, policy, time.time, attachment_bytes=settings.attachment_bytes)
-    logins = Logins(store, time.monotonic)
+    logins = Logins(store, time.monotonic, lambda: policy.current.users)
     prover = Prover(confinement, resolver, time.time, message_bytes=settings.message_bytes) if resolver else None
     server = SmtpServer(settings, desk, blobs, logins, prover)
     await server.start()

@@ -41,6 +41,8 @@ async def test_a_mail_becomes_a_fax(relay: Relay, letter: Callable[..., bytes]) 
         "<one@example.com>",
     )
     assert submission.answerable
+    assert (submission.facts["proofs"], submission.facts["recipients"]) == (["network", "none"], ["+12025550123"])
+    assert submission.facts["domain"] == "fax.example.com"
     assert (fax.number, fax.peer, fax.state) == ("+97231234567", "+12025550123", "accepted")
     assert fax.peer_written == TO
     assert fax.settings["resolution"] == "fine"

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from relay.errors import SettingsError
 from relay.intake.tls import Certificate
 from relay.mail_settings import Smtp
+from relay.passwords import Passwords
 from relay.store.tables import user
 from relay.users import UserOperations
 
@@ -69,7 +70,7 @@ async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
 
 async def with_user(relay: Relay, *addresses: str) -> UserOperations:
     """Make the user alice."""
-    users = UserOperations(relay.store, time.time)
+    users = UserOperations(relay.store, time.time, lambda: relay.policy.current.users)
     await users.user_add("alice", PASSWORD, list(addresses))
     return users
 
@@ -104,6 +105,23 @@ async def test_a_login_proves_its_own_addresses_alone(tmp_path: Path, letter: Ca
         assert (await client.send(letter(), NUMBER)).startswith("550 5.7.1")
         assert (await client.send(letter(sender="bob@example.com"), NUMBER, sender="bob@example.com")).startswith("250")
         assert len(relay.submissions) == 1
+
+
+async def test_a_declared_user_logs_in_like_one_of_the_database(tmp_path: Path, letter: Callable[..., bytes]) -> None:
+    """Lost otherwise: the users of the policy files exist on paper, or one who was disabled there goes on sending."""
+    passwords = Passwords()
+    known = await passwords.made(PASSWORD)
+    passwords.close()
+    users = f"users:\n  - {{name: alice, password_hash: '{known}', addresses: ['@example.com']}}\n"
+    async with listening(tmp_path, settings(auth=True), BY_LOGIN + users) as relay:
+        client = await relay.client()
+        assert (await client.say(f"AUTH PLAIN {_plain('alice', PASSWORD)}")).startswith("235 2.7.0")
+        assert (await client.send(letter(), NUMBER)).startswith("250")
+        (tmp_path / "policies" / "test.yaml").write_text(BY_LOGIN + users.replace("{name", "{disabled: true, name"))
+        await relay.policy.reload()
+        other = await relay.client()
+        assert (await other.say(f"AUTH PLAIN {_plain('alice', PASSWORD)}")).startswith("535")
+        assert (await other.say(f"AUTH PLAIN {_plain('alice', PASSWORD + '!')}")).startswith("535")
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from converters import Broken, FaxDocument, FaxStrip, Reason, Refused
+from relay.errors import IllegalMove
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
+from relay.inbound.quarantine import release
+from relay.mailer import record as records
+from relay.mailer.language import Languages
+from relay.mailer.received import received_fax
 from relay.policy import PolicyHolder
 from relay.store import faxes, schema
 from relay.store.blobs import LocalBlobs
@@ -48,10 +55,10 @@ def proof(cause: Cause, *pages: bytes) -> Evidence:
 class Desk:
     """The inbound stage on a real store."""
 
-    def __init__(self, folder: Path, converter: PlainConverter | None = None) -> None:
+    def __init__(self, folder: Path, converter: PlainConverter | None = None, rules: str = "") -> None:
         (folder / "policies").mkdir(exist_ok=True)
         (folder / "policies" / "p.yaml").write_text(
-            f'numbers:\n  - number: "{OURS}"\n    features: [fax_to_mail]\n    deliver_to: [alice@example.com]\n'
+            f'numbers:\n  - number: "{OURS}"\n    features: [fax_to_mail]\n    deliver_to: [alice@example.com]\n{rules}'
         )
         self.store = Store(f"sqlite:///{folder / 'faxrelay.db'}")
         schema.upgrade(self.store.engine)
@@ -205,3 +212,86 @@ async def test_a_callers_number_is_not_trusted(desk: Desk) -> None:
     desk.line.left = [Arriving("in-1", "simulated", OURS, "+1 (202)\ud800 555-0123;ext=99999999999999")]
     await desk.arrivals.recover()
     assert (await desk.ended()).peer == "+120255501239999"
+
+
+BLOCK_FAR_END = "inbound:\n  junk: {junk}\n  block:\n    - csid: far*\n"
+
+
+@pytest.mark.parametrize("junk", ["quarantine", "refuse"])
+async def test_what_a_blocked_machine_sent_is_kept_and_let_out_by_hand(tmp_path: Path, junk: str) -> None:
+    """Lost otherwise: a wanted fax of a wrongly blocked machine is gone, though its sender saw it confirmed."""
+    desk = Desk(tmp_path, rules=BLOCK_FAR_END.format(junk=junk))
+    desk.line.proofs["in-1"] = proof(Cause.CONFIRMED, b"one")
+    desk.line.left = [RINGS]
+    await desk.arrivals.recover()
+    row = await desk.ended()
+    assert (row.state, row.settings["deliver_to"], row.settings["junk"]) == ("quarantined", [], junk)
+    assert row.reason == "1 page received; kept from its mailboxes by inbound.block[0] (p.yaml:8)"
+    await desk.store.write(release, IdSource(), row.id, 1.0, "a test")
+    (row,) = await desk.store.read(lambda c: list(c.execute(sa.select(fax))))
+    assert (row.state, row.settings["deliver_to"]) == ("received", ["alice@example.com"])
+    last = (await desk.store.read(faxes.history, row.id))[-1]
+    assert (last.kind, last.routed, last.reason) == ("fax.received", False, "let out of the quarantine by a test")
+    with pytest.raises(IllegalMove, match="only a fax in quarantine"):
+        await desk.store.write(release, IdSource(), row.id, 1.0, "a test")
+
+
+async def test_a_machine_that_is_not_wanted_is_hung_up_when_it_says_who_it_is(tmp_path: Path) -> None:
+    """Lost otherwise: ten pages of advertisements are taken in before anybody asks whose they are."""
+    desk = Desk(tmp_path, rules=BLOCK_FAR_END.format(junk="refuse"))
+    desk.line.proofs["in-1"] = proof(Cause.CANCELLED)
+    ended = proof(Cause.CANCELLED).result
+    assert ended is not None
+    async with desk.running():
+        desk.line.incoming.put_nowait(RINGS)
+        desk.line.incoming.put_nowait(Negotiated("in-1", 14400, ecm=True, remote_ident="FAR END"))
+        async with asyncio.timeout(5):
+            while not desk.line.cancelled:
+                await asyncio.sleep(0.01)
+        desk.line.incoming.put_nowait(Arrived("in-1", ended, Path("/nowhere")))
+        row = await desk.ended()
+    assert (row.state, row.settings["deliver_to"]) == ("undeliverable", [])
+    assert row.reason == "the caller is blocked by inbound.block[0] (p.yaml:8)"
+
+
+async def test_junk_that_is_delivered_is_marked(tmp_path: Path) -> None:
+    """Lost otherwise: nobody can file it away by its subject."""
+    desk = Desk(tmp_path, rules=BLOCK_FAR_END.format(junk="deliver"))
+    desk.line.proofs["in-1"] = proof(Cause.CONFIRMED, b"one")
+    desk.line.left = [RINGS]
+    await desk.arrivals.recover()
+    row = await desk.ended()
+    assert (row.state, row.settings["deliver_to"]) == ("received", ["alice@example.com"])
+    told = received_fax(await desk.store.read(records.read, row.id), Languages().get("en"), UTC)
+    assert told.title.startswith("[JUNK] New Fax Received")
+
+
+async def test_a_route_is_taken_by_what_the_machine_said_even_if_its_worker_died(tmp_path: Path) -> None:
+    """Lost otherwise: a fax for one room goes to the front desk, since the call's last word is missing."""
+    rules = "inbound:\n  routes:\n    - {csid: far end, subaddress: '204', deliver_to: [room@example.com]}\n"
+    desk = Desk(tmp_path, rules=rules)
+    whole = proof(Cause.LOST_CALL, b"one")
+    desk.line.proofs["in-1"] = replace(whole, complete=False, result=None)
+    heard = Negotiated("in-1", 14400, ecm=True, remote_ident="FAR END", subaddress="204")
+    async with desk.running():
+        for arrival in (RINGS, heard, Arrived("in-1", proof(Cause.LOCAL).result, Path("/nowhere"))):  # type: ignore[arg-type]  # there is one
+            desk.line.incoming.put_nowait(arrival)
+        row = await desk.ended()
+    assert (row.state, row.settings["deliver_to"]) == ("received", ["room@example.com"])
+    assert row.settings["subaddress"] == "204"
+
+
+async def test_what_is_let_out_goes_to_the_machines_too(tmp_path: Path) -> None:
+    """Lost otherwise: a fax that was meant for a machine is 'received' for ever."""
+    desk = Desk(tmp_path, rules=BLOCK_FAR_END.format(junk="quarantine"))
+    desk.line.proofs["in-1"] = proof(Cause.CONFIRMED, b"one")
+    desk.line.left = [RINGS]
+    await desk.arrivals.recover()
+    row = await desk.ended()
+    meant_for = {"deliver_to": [], "devices": ["lobby"]}
+    values = {"settings": {**row.settings, "meant_for": meant_for}}
+    await desk.store.write(lambda c: c.execute(fax.update().values(**values)))
+    await desk.store.write(release, IdSource(), row.id, 1.0, "a test")
+    query = sa.select(fax).where(fax.c.passes_on == row.id)
+    (onward,) = await desk.store.read(lambda c: list(c.execute(query)))
+    assert (onward.state, onward.route, onward.peer_written) == ("accepted", "device:lobby", "lobby")

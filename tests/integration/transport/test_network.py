@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from transport import journal
+from transport.screening import Screen
 from transport.seam import (
     Answered,
     Arrived,
@@ -107,6 +108,34 @@ async def test_a_number_with_no_free_channel_is_busy(slow_office: Office) -> Non
     third = await slow_office.until(OURS, Answered, "3")
     await slow_office.line.cancel("3")
     assert (await third).cause is Cause.CANCELLED
+
+
+async def test_a_blocked_caller_hears_no_fax_machine(office: Office) -> None:
+    """Lost otherwise: blocked callers take our channels, and a page each."""
+    screens = (Screen(prefixes=("+9723123",)),)
+    await office.line.publish(LineTable(frozenset({OURS}), screens=screens))
+    refused = await office.call(OURS)
+    assert (refused.cause, refused.sip_code, refused.pages_confirmed) == (Cause.REJECTED, 603, 0)
+    assert (await office.call(OURS, "2", caller="+12025550123")).cause is Cause.CONFIRMED
+    arrivals = await office.arrived()
+    assert [one.caller for one in arrivals if isinstance(one, Arriving)] == ["+12025550123"]
+    assert (await office.line.ask("status"))["declined"] == 1
+
+
+async def test_a_call_that_comes_in_is_hung_up_when_its_ident_is_not_wanted(slow_office: Office) -> None:
+    """Lost otherwise: whoever hides the number cannot be kept from sending all pages."""
+    sending = asyncio.create_task(slow_office.call(OURS))
+    async with asyncio.timeout(30):
+        async for arrival in slow_office.line.arrivals():
+            if isinstance(arrival, Negotiated):
+                await slow_office.line.cancel(arrival.call)
+            elif isinstance(arrival, Arrived):
+                break
+    assert isinstance(arrival, Arrived)
+    assert (arrival.result.cause, arrival.result.pages_confirmed) == (Cause.CANCELLED, 0)
+    assert arrival.result.remote_ident == "+97231234567"
+    result = await sending
+    assert (result.cause, result.pages_confirmed) == (Cause.LOST_CALL, 0)
 
 
 async def test_a_number_that_was_withdrawn_is_not_answered(office: Office) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import templates
+from policies import CallFacts
 from relay.mailer.language import Languages
 from relay.mailer.receipt import Status
 from relay.policy import PolicyHolder
@@ -81,6 +82,6 @@ def test_what_arrives_is_told_in_the_language_of_the_house(tmp_path: Path, spoke
     domains = "\n".join(f"  - {{name: fax{n}.example.com, language: {name}}}" for n, name in enumerate(spoken))
     (tmp_path / "a.yaml").write_text(HOUSE.format(domains=domains))
     policy = PolicyHolder(tmp_path)
-    assert policy.inbound_settings("+97231234567")["language"] == told
-    assert policy.inbound_settings("+97231234568")["language"] == "en"
-    assert policy.inbound_settings("+97231234569")["language"] == told
+    assert policy.inbound_settings(CallFacts("+97231234567"))["language"] == told
+    assert policy.inbound_settings(CallFacts("+97231234568"))["language"] == "en"
+    assert policy.inbound_settings(CallFacts("+97231234569"))["language"] == told

@@ -235,7 +235,8 @@ def test_the_json_of_a_decision_is_complete(policy: Policy) -> None:
     assert [recipient["trunks"] for recipient in told["recipients"]] == [None, None]
     assert told["settings"]["resolution"] == "fine"
     assert [recipient["refusal"] for recipient in told["recipients"]] == [None, "bad_number"]
-    assert told["recipients"][0]["calls"] == {"ecm": True, "max_rate": None, "t38": "auto", "concurrency": 1}
+    calls = {"ecm": True, "max_rate": None, "t38": "auto", "concurrency": 1, "notes": ""}
+    assert told["recipients"][0]["calls"] == calls
     assert told["reasons"][0]["line"] == 7
     refused = as_json(ask(policy, FAR, proofs=frozenset()))
     assert (refused["refusal"], refused["missing_proofs"], refused["settings"]) == ("sender", ["dmarc"], None)

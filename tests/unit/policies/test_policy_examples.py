@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import policies
-from policies import Facts, Proof, decide, explain, json_schema, load
+from policies import CallFacts, Facts, Junk, Proof, decide, decide_call, explain, json_schema, load
 from policies.document import Data, read
 from policies.reference import render
 
@@ -82,7 +82,27 @@ def test_no_example_is_left_out() -> None:
         "kamailio-or-sbc.yaml",
         "devices.yaml",
         "rules.yaml",
+        "inbound.yaml",
+        "people.yaml",
     }
+
+
+def test_the_example_of_calls_that_come_in_does_what_its_comments_say(tmp_path: Path) -> None:
+    """Who starts from the example would lose faxes that are wanted."""
+    for name in ("office", "inbound", "people"):
+        shutil.copy(EXAMPLES / f"{name}.yaml", tmp_path)
+    policy = load(tmp_path)
+    calls = {
+        CallFacts("+97231234567", "+12025550166"): (Junk.REFUSE, ()),
+        CallFacts("+97231234567", "+442071838750", "THE FAX BLAST", ""): (Junk.QUARANTINE, ()),
+        CallFacts("+97231234567", "+442071838750", "", "204"): (None, ("room204@example.com",)),
+        CallFacts("+97231234567", "+12025550123", "", ""): (None, ("america@example.com",)),
+        CallFacts("+97231234567", "+442071838750", "", ""): (None, ("reception@example.com",)),
+    }
+    found = {call: decide_call(policy, call) for call in calls}
+    assert {call: (each.junk, each.deliver_to) for call, each in found.items()} == calls
+    assert not decide(policy, Facts("x@junk.example.net", ("+12025550199",), proofs=frozenset(Proof))).accepted
+    assert policy.users["dana"].password_hash.startswith("$argon2id$")
 
 
 def test_the_example_of_devices_says_what_each_machine_may_do(tmp_path: Path) -> None:

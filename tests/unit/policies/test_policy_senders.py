@@ -184,3 +184,20 @@ def test_a_domain_of_many_numbers_is_explained_briefly(load_text: LoadText) -> N
     assert len(decision.reply) < 510
     assert len(decision.reasons) == 52
     assert decision.reasons[50].text == "150 more rules name @example.com"
+
+
+def test_a_blocked_sender_is_refused_whatever_names_them(load_text: LoadText) -> None:
+    """Lost otherwise: a taken-over mailbox goes on sending until every rule that names it is found."""
+    policy = load_text(
+        "numbers: [{number: +97231234567, deliver_to: [a@example.com], senders: [{match: '@example.com'}, "
+        "{match: '@*.example.com'}]}]\n",
+        "senders:\n  block: [mallory@example.com, '@bad.example.com', '@*.worse.example.com']\n",
+    )
+    for blocked in ("mallory@example.com", "x@bad.example.com", "x@a.worse.example.com"):
+        facts = Facts(blocked, ("+12025550123",), proofs=frozenset(Proof), requested_number="+97231234567")
+        decision = decide(policy, facts)
+        assert decision.reply.startswith("550 5.7.1 ")
+        assert not decision.missing_proofs
+        assert [reason.rule for reason in decision.reasons if reason.matched] == ["senders.block"]
+    for other in ("a@example.com", "x@worse.example.com"):
+        assert decide(policy, Facts(other, ("+12025550123",), proofs=frozenset(Proof))).accepted

@@ -337,7 +337,7 @@ async def test_a_number_is_answered_only_on_the_trunks_that_bring_its_calls(line
     account = TrunkAccount("t", "sip.carrier.example", numbers=numbers[:1])
     line.main.post(
         {"do": "publish", "numbers": list(numbers), "inbound_channels": {}, "devices": [],
-         "trunks": [encode(replace(account, numbers=()))], "trunk_numbers": {"t": [numbers[0]]},
+         "trunks": [encode(replace(account, numbers=()))], "trunk_numbers": {"t": [numbers[0]]}, "screens": [],
          "first": True, "last": True},
     )  # fmt: skip
     refused: list[int] = []
