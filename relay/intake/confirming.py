@@ -11,21 +11,20 @@ from dataclasses import replace
 from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING, Final
 
-import sqlalchemy as sa
-
 from policies import Proof, decide, once_confirmed
 from relay.errors import Refusal
-from relay.store import holds
-from relay.store.tables import confirmation
+from relay.store import confirmations, holds
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address
+
+    import sqlalchemy as sa
 
     from policies import Facts, Policy
     from relay.ids import IdSource
 
 HOUR: Final = 3600.0
-DAY: Final = 86400.0
+DAY: Final = confirmations.MEMORY
 #: So many mails of one claimed sender are asked about in an hour and in a day, and of one client in an hour.
 PER_SENDER_HOUR: Final = 3
 PER_SENDER_DAY: Final = 10
@@ -55,20 +54,18 @@ def check(
 
     ``number``: the sending number. In the transaction that makes the faxes, which are counted already.
     """
-    connection.execute(confirmation.delete().where(confirmation.c.asked_at <= now - DAY))
     of_sender, of_client = f"from {_untagged(sender)}", f"by {_network(client)}"
     for whom, span, most in (
         (of_sender, HOUR, PER_SENDER_HOUR),
         (of_sender, DAY, PER_SENDER_DAY),
         (of_client, HOUR, PER_CLIENT_HOUR),
     ):
-        here = sa.and_(confirmation.c.whom == whom, confirmation.c.asked_at > now - span)
-        if connection.execute(sa.select(sa.func.count()).where(here)).scalar_one() >= most:
+        if confirmations.count(connection, whom, now - span) >= most:
             raise Refusal(450, "4.7.1", _LATER)
     if holds.unconfirmed_of(connection, number) > OPEN_PER_NUMBER:
         raise Refusal(450, "4.7.1", _LATER)
     for whom in (of_sender, of_client):
-        connection.execute(confirmation.insert().values(id=ids(), whom=whom, asked_at=now))
+        confirmations.note(connection, ids, whom, now)
 
 
 def _untagged(address: str) -> str:

@@ -191,6 +191,33 @@ async def test_a_cancelled_fax_cannot_be_approved(
     assert [row.verdict for row in house.relay.rows(hold)] == ["moot"]
 
 
+async def test_one_cancelled_fax_does_not_take_the_others_answer_away(
+    house: House,
+    letter: Callable[..., bytes],  # noqa: F811
+) -> None:
+    """Lost otherwise: nobody can approve the rest of a mail whose first fax was cancelled."""
+    await house.relay.send(letter(), TO, "+12025550124@fax.example.com")
+    await house.work()
+    first, second = (fax.id for fax in house.relay.faxes)
+    await operations(house).fax_cancel(first)
+    await house.expire()
+    with pytest.raises(IllegalMove, match=f"fax {second} of the same mail does"):
+        await operations(house).fax_approve(first)
+    page = await house.press(links_of(house.mail_to("boss@example.com"))["approve"])
+    assert "The fax is approved" in page.text
+    assert await house.states() == ["cancelled", "queued"]
+
+
+async def test_an_administrator_needs_nobodys_approval(house: House, tmp_path: Path) -> None:
+    """Lost otherwise: `faxrelay fax send` waits for a mail that its user cannot answer."""
+    (tmp_path / "a.txt").write_text("page")
+    await operations(house).fax_send([str(tmp_path / "a.txt")], ["+12025550123"], number="+97231234567")
+    await house.work()
+    assert await house.states() == ["queued"]
+    with pytest.raises(IllegalMove, match="waits for nobody: it is queued"):
+        await operations(house).fax_approve(house.relay.faxes[0].id)
+
+
 async def test_a_link_decides_for_its_own_holder_and_its_own_fax_alone(
     house: House,
     letter: Callable[..., bytes],  # noqa: F811
