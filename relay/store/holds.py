@@ -181,7 +181,7 @@ def decide(
                 changes={"not_before": at},
             )  # fmt: skip
         else:
-            why = f"{by} did not approve it" + (f": {reason}" if reason else "")
+            why = f"it was not approved by {by}" + (f": {reason}" if reason else "")
             faxes.move(connection, ids, row.fax_id, Outbound.FAILED, at=at, reason=why, detail=detail)
     return asked
 

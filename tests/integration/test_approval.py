@@ -97,12 +97,12 @@ async def test_a_refused_fax_tells_its_sender_why_and_who_decided(
     assert "The faxes are refused" in (await house.press(deny, reason="Call <b>them</b>\r\ninstead")).text
     await house.work()
     assert await house.states() == ["failed", "failed"]
-    reason = "boss@example.com did not approve it: Call <b>them</b> instead"
+    reason = "it was not approved by boss@example.com: Call <b>them</b> instead"
     assert [row.reason for row in house.relay.faxes] == [reason] * 2
     told = [mail for mail in house.mails() if str(mail["Subject"]).startswith("Fax not sent")]
     assert [mail["To"] for mail in told] == ["alice@example.com"] * 2
     for mail in told:
-        assert "Boss@example.com did not approve it: Call <b>them</b> instead." in text_of(mail)
+        assert "It was not approved by boss@example.com: Call <b>them</b> instead." in text_of(mail)
         assert "/link/resend/" not in text_of(mail)
         html = mail.get_body(("html",))
         assert html is not None

@@ -104,7 +104,7 @@ def test_held_faxes_are_approved_and_refused_by_command(data: Path) -> None:
     assert run(data, "fax", "approve", str(found[0])).stdout == f"approved: {found[0]}\n"
     refused = run(data, "fax", "deny", str(found[1]), "--reason", "twice", "--json")
     assert json.loads(refused.stdout) == {"id": str(found[1]), "verdict": "deny", "faxes": [str(found[1])]}
-    assert "the command line did not approve it: twice" in run(data, "fax", "show", str(found[1])).stdout
+    assert "it was not approved by the command line: twice" in run(data, "fax", "show", str(found[1])).stdout
     again = run(data, "fax", "deny", str(found[0]))
     assert again.exit_code == 1
     assert "it was approved by the command line on 20" in again.stderr
