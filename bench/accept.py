@@ -43,6 +43,7 @@ SETTINGS = """\
 data: data
 smtp:
   listeners: [{port: 0}]
+  processes: PROCESSES
 web: {port: 0}
 log: {level: error}
 """
@@ -84,12 +85,12 @@ def mail(size: int) -> str:
 
 
 @contextmanager
-def relay(*, slow: bool) -> Iterator[tuple[str, int]]:
+def relay(*, slow: bool, processes: int = 0) -> Iterator[tuple[str, int]]:
     """Run the relay's door alone (the stages behind it belong to other nodes) and give its address."""
     folder = Path(tempfile.mkdtemp(prefix="fr-bench-"))
     (folder / "data" / "policies").mkdir(parents=True)
     (folder / "data" / "policies" / "bench.yaml").write_text(POLICY)
-    (folder / "faxrelay.yaml").write_text(SETTINGS)
+    (folder / "faxrelay.yaml").write_text(SETTINGS.replace("PROCESSES", str(processes)))
     command = [
         sys.executable,
         "-P",

@@ -10,7 +10,7 @@ from policies.confirmation import once_confirmed
 from policies.decision import Decision, Facts, Reason, Usage, Verdict
 from policies.destinations import approval_for, check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
-from policies.evaluator import decide, resolve_domain
+from policies.evaluator import decide, over_quota, resolve_domain
 from policies.explain import as_json, explain
 from policies.hours import Hours, Window, next_opening
 from policies.lines import (
@@ -121,6 +121,7 @@ __all__ = [
     "normalise_address",
     "normalise_domain",
     "once_confirmed",
+    "over_quota",
     "parse_number",
     "parse_pattern",
     "resolve_domain",

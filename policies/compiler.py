@@ -148,6 +148,8 @@ class _Compiler:
                 share_of_line=entry.share_of_line,
                 retries=self._retries(scope, entry),
                 hours=hours_of(scope.at("hours"), entry.hours) if entry.hours is not None else None,
+                accepted_mail=entry.accepted_mail,
+                delayed_mail=entry.delayed_mail,
             ),
             source=scope.source("number"),
             deliver_to_devices=tuple(entry.deliver_to_devices),

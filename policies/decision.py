@@ -29,6 +29,12 @@ class Usage:
     pages_last_hour: int = 0
     pages_last_day: int = 0
 
+    def more(self, faxes: int) -> Usage:
+        """Return the usage after so many more faxes, whose pages are not counted yet."""
+        return Usage(
+            self.last_hour + faxes, self.last_day + faxes, self.pages_last_hour + faxes, self.pages_last_day + faxes
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:

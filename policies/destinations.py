@@ -10,6 +10,7 @@ Country and kind come from the ``phonenumbers`` metadata. Invariants:
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import phonenumbers
@@ -42,6 +43,8 @@ _TYPES: Final = {
 }
 _DENIED: Final = Refusal(RefusalKind.DESTINATION, "Faxes to this number are not allowed here.")
 _NO_OVERRIDE: Final = Override()
+#: What the numbering plan tells of a number never changes, and costs more to look up than all rules together.
+_REMEMBERED: Final = 4096
 
 
 class _Line(NamedTuple):
@@ -115,6 +118,7 @@ def _rewritten(destinations: Destinations, number: str, reasons: list[Reason]) -
     return number
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def _line(number: str) -> _Line:
     parsed = phonenumbers.parse(number)
     country = phonenumbers.region_code_for_number(parsed)

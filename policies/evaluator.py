@@ -117,6 +117,13 @@ def _quotas(number: Number, facts: Facts, wanted: int) -> Iterator[tuple[str, st
         yield f"limits.per_sender.{key}", text, refusal
 
 
+def over_quota(number: Number, used: Usage, by_sender: Usage, wanted: int) -> Refusal | None:
+    """Return why ``wanted`` more faxes of a number are too many, if they are; ``by_sender``: of the one who asks."""
+    own = quotas.check(number.limits.quota, used, wanted, quotas.NUMBER)
+    senders = quotas.check(number.limits.per_sender, by_sender, wanted, quotas.SENDER)
+    return next((refusal for _, _, refusal in (*own, *senders) if refusal is not None), None)
+
+
 def _recipients(number: Number, count: int) -> tuple[str, str, Refusal | None]:
     allowed = number.limits.recipients
     refusal = None

@@ -130,12 +130,14 @@ def _approval(asked: Asked) -> dict[str, Json]:
 
 
 def _settings(settings: Settings) -> dict[str, Json]:
-    retries = settings.retries
+    retries, late = settings.retries, settings.delayed_mail
     return {
         "ident": settings.ident,
         "header": settings.header,
         "caller_id": settings.caller_id,
         "receipt_pages": settings.receipt_pages.value,
+        "accepted_mail": settings.accepted_mail,
+        "delayed_mail_seconds": None if late is None else int(late.total_seconds()),
         "resolution": settings.resolution.value,
         "mode": settings.mode.value,
         "paper": settings.paper.value,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from policies.compiler import compile_policy
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
     from policies.policy import Policy
 
-#: The languages that the relay has templates for; a caller with more passes its own set.
-LANGUAGES = frozenset({"en"})
+#: The languages that the relay has templates for, a folder each; a caller with others passes its own set.
+LANGUAGES = frozenset(
+    folder.name for folder in (resources.files("templates") / "mail").iterdir() if (folder / "sentences.yaml").is_file()
+)
 
 
 def load(folder: Path, languages: frozenset[str] = LANGUAGES) -> Policy:

@@ -10,12 +10,16 @@ Source: ITU-T E.164 (at most 15 digits after the ``+``); national prefixes and l
 
 from __future__ import annotations
 
+import functools
 import re
 
 import phonenumbers
 
 #: Longer texts are no number; the cap keeps the work per address small.
 MAX_TEXT = 40
+
+#: A mail's number is read at RCPT and again with its policy, and people write to the same numbers.
+_REMEMBERED = 4096
 
 _WRITTEN = re.compile(r"\+?[0-9 ().-]+", re.ASCII)
 _SEPARATORS = str.maketrans("", "", " ().-")
@@ -29,6 +33,7 @@ class BadNumber(ValueError):
         self.sentence = sentence
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def parse_number(text: str, default_region: str | None) -> str:
     """Return the E.164 number (``+`` and 7 to 15 digits) that ``text`` means.
 

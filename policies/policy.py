@@ -165,6 +165,11 @@ class Limits:
     attachment_bytes: int = 10 * MEGABYTE
     recipients: int = 100
 
+    @property
+    def counted(self) -> bool:
+        """Whether what was sent before matters."""
+        return self.quota != _NO_QUOTA or self.per_sender != _NO_QUOTA
+
 
 @dataclass(frozen=True, slots=True)
 class RetrySettings:
@@ -188,7 +193,8 @@ class Settings:
     """How the faxes of a number are made and dialled.
 
     ``header`` is the text of the line above a page ('' for none); ``priority`` 9 is dialled before 0;
-    ``share_of_line`` is the number's weight when several numbers wait for a channel; ``hours`` None: at any time.
+    ``share_of_line`` is the number's weight when several numbers wait for a channel; ``hours`` None: at any time;
+    ``delayed_mail`` None: only where a sender's server asks for it.
     """
 
     ident: str
@@ -202,6 +208,8 @@ class Settings:
     share_of_line: int
     retries: RetrySettings
     hours: Hours | None = None
+    accepted_mail: bool = False
+    delayed_mail: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

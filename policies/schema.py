@@ -212,9 +212,19 @@ class NumberEntry(Entry):
     )
     header: HeaderLine = key("Text in the line above each page, up to 50 printable characters.", default="")
     caller_id: TelephoneNumber | None = key("Number shown to the called party. Without it, the number.", default=None)
-    language: LanguageCode | None = key("Language of mails. Without it, the domain's.", default=None)
+    language: LanguageCode | None = key(
+        "Language of mails. Without it, that of the domain that a mail was addressed to; for faxes that arrive, that "
+        "of the domains where they agree.",
+        default=None,
+    )
     limits: LimitsEntry = key("What the number may send.", default_factory=LimitsEntry)
     receipt_pages: ReceiptPages = key("Transmitted pages that a receipt shows.", default=ReceiptPages.FIRST)
+    accepted_mail: Flag = key("Whether senders get a mail as soon as their fax is accepted.", default=False)
+    delayed_mail: Duration | None = key(
+        "After how long senders hear, once, that their fax is still being tried. Without it, only senders hear whose "
+        "mail server asks for it (NOTIFY=DELAY), after 15 minutes.",
+        default=None,
+    )
     resolution: Resolution = key("`standard` 98, `fine` 196, `superfine` 391 lines per inch.", default=Resolution.FINE)
     mode: Mode = key("How grey and colour become black and white.", default=Mode.AUTO)
     paper: Paper = key("Size of pages that have none of their own, such as plain text.", default=Paper.A4)

@@ -33,10 +33,12 @@ from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
 from relay.mailer.compose import Identity
 from relay.mailer.device_lane import DeviceLane
+from relay.mailer.disposition import DispositionLane
 from relay.mailer.enclosures import Enclosures
 from relay.mailer.lane import MailLane
 from relay.mailer.language import Languages
 from relay.mailer.maildir import Maildir
+from relay.mailer.signing import Signer
 from relay.mailer.smarthost import Smarthost
 from relay.operations import Operations
 from relay.outbound.conclusion import Conclusion
@@ -266,26 +268,35 @@ class Service:
         house, settings = self._house, self._settings
         address, port = web or (settings.web.address, settings.web.port)
         base = settings.web.base_url or f"http://{address}:{port}"
+        carrier, identity = self._carrier(), Identity(settings.mail.sender, settings.mail.sender_name)
         mail = MailLane(
             house.store,
-            self._carrier(),
+            carrier,
             self._enclosures,
             self._languages,
-            Identity(settings.mail.sender, settings.mail.sender_name),
+            identity,
             lambda fax_id, at: self._links.url(base, Action.RESEND, fax_id, at),
             lambda answer, fax_id, position, until: self._links.answer(base, Action(answer), fax_id, position, until),
+            hostname=settings.smtp.hostname,
             zone=UTC,
+        )
+        processed = DispositionLane(
+            house.store, carrier, self._languages, identity, hostname=settings.smtp.hostname, zone=UTC
         )
         device = DeviceLane(
             house.store, house.blobs, self._enclosures, self._languages, house.ids, house.clock, zone=UTC
         )
-        outbox = Outbox(house.store, house.ids, house.clock, [mail, device], lease=self._lease, spread=self._spread)
+        outbox = Outbox(
+            house.store, house.ids, house.clock, [mail, processed, device], lease=self._lease, spread=self._spread
+        )
         self._run(outbox.run())
 
     def _carrier(self) -> Carrier:
-        if self._settings.mail.smarthost is None:
-            return Maildir(self._settings.maildir)
-        return Smarthost(self._settings.mail.smarthost, self._settings.smtp.hostname)
+        mail = self._settings.mail
+        sign = Signer(mail.dkim) if mail.dkim else None
+        if mail.smarthost is None:
+            return Maildir(self._settings.maildir, sign)
+        return Smarthost(mail.smarthost, self._settings.smtp.hostname, sign=sign)
 
     def _confinement(self, *preload: str) -> Confinement:
         confinement = Confinement(self._settings.confinement, preload)

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relay import mailboxes
+from relay.acceptors import Acceptors
 from relay.auth.resolver import DnsResolver
+from relay.intake.committer import Committer
 from relay.intake.desk import Desk
 from relay.intake.logins import Logins
 from relay.intake.message import MailReader
 from relay.intake.proving import Prover
 from relay.intake.smtp import SmtpServer
+from relay.intake.tls import Certificate
 from relay.web import checks as checking
+from relay.web.health import Check
 
 if TYPE_CHECKING:
     import contextlib
@@ -25,12 +29,13 @@ if TYPE_CHECKING:
 
     from relay.confine import Confinement
     from relay.ids import IdSource
+    from relay.intake.desk import Commits
     from relay.intake.imap.mailbox import Mailbox
+    from relay.mail_settings import Smtp
     from relay.policy import PolicyHolder
     from relay.settings import Settings
     from relay.store.blobs import LocalBlobs
     from relay.store.engine import Store
-    from relay.web.health import Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +55,36 @@ class Doors:
     async def smtp(self) -> tuple[tuple[str, int], ...]:
         """Listen, and return where: address and port, or the path of a Unix socket and 0."""
         settings = self.settings.smtp
-        logins = Logins(self.store, time.monotonic)
-        self.stack.callback(logins.close)
-        server = SmtpServer(settings, self._desk(), self.blobs, logins, self._prover())
+        committer = Committer(self.store, self.policy, self.ids, self.clock)
+        if settings.processes:
+            acceptors = Acceptors(self.settings, committer)
+            server: SmtpServer | Acceptors = acceptors
+            self.checks.append(Check("smtp processes", acceptors.trouble))
+        else:
+            server = smtp_server(
+                self.settings, self.blobs, self.store, self.policy, committer, self.confinement, self.clock, self.stack
+            )
         await server.start()
         self.stack.push_async_callback(server.close)
-        self.checks.append(checking.certificates(server.certificates))
+        found = [Certificate.of_listener(one, time.time) for one in settings.listeners]
+        self.checks.append(checking.certificates([one for one in found if one is not None]))
         places = (str(one.path) if one.path is not None else one.address for one in settings.listeners)
         return tuple(zip(places, server.ports, strict=True))
 
     def mailboxes(self, spread: random.Random) -> list[Mailbox]:
         """Return the mailboxes, not connected yet."""
+        settings = self.settings.smtp
         boxes = mailboxes.build(
             self.settings,
-            self._desk(),
-            self._prover(),
+            desk(
+                settings,
+                self.blobs,
+                self.policy,
+                Committer(self.store, self.policy, self.ids, self.clock),
+                self.confinement,
+                self.stack,
+            ),
+            prover(settings, self.confinement, self.clock, self.stack),
             self.store,
             self.blobs,
             self.policy,
@@ -75,27 +95,48 @@ class Doors:
         self.checks.extend(checking.mailbox(one) for one in boxes)
         return boxes
 
-    def _prover(self) -> Prover:
-        """Return what examines mails by the DNS."""
-        settings = self.settings.smtp
-        prover = Prover(
-            self.confinement("relay.intake.proof_worker"), DnsResolver(), self.clock,
-            message_bytes=settings.message_bytes, sealers=frozenset(settings.trusted_sealers),
-        )  # fmt: skip
-        self.stack.callback(prover.close)
-        return prover
 
-    def _desk(self) -> Desk:
-        """Return a desk with readers of its own, so that one way in does not wait for another."""
-        settings = self.settings.smtp
-        reader = MailReader(self.confinement("relay.intake.mime_worker"), message_bytes=settings.message_bytes)
-        self.stack.push_async_callback(reader.close)
-        return Desk(
-            self.store,
-            self.blobs,
-            reader,
-            self.policy,
-            self.ids,
-            self.clock,
-            attachment_bytes=settings.attachment_bytes,
-        )
+def smtp_server(
+    settings: Settings,
+    blobs: LocalBlobs,
+    store: Store,
+    policy: PolicyHolder,
+    committer: Commits,
+    confinement: Callable[[str], Confinement],
+    clock: Callable[[], float],
+    stack: contextlib.AsyncExitStack,
+) -> SmtpServer:
+    """Return the SMTP server of this process, not listening yet; what it needs is closed with ``stack``."""
+    logins = Logins(store, time.monotonic)
+    stack.callback(logins.close)
+    at_the_desk = desk(settings.smtp, blobs, policy, committer, confinement, stack)
+    return SmtpServer(settings.smtp, at_the_desk, blobs, logins, prover(settings.smtp, confinement, clock, stack))
+
+
+def desk(
+    settings: Smtp,
+    blobs: LocalBlobs,
+    policy: PolicyHolder,
+    committer: Commits,
+    confinement: Callable[[str], Confinement],
+    stack: contextlib.AsyncExitStack,
+) -> Desk:
+    """Return a desk with readers of its own, so that one way in does not wait for another."""
+    reader = MailReader(confinement("relay.intake.mime_worker"), message_bytes=settings.message_bytes)
+    stack.push_async_callback(reader.close)
+    return Desk(committer, blobs, reader, policy, time.time, attachment_bytes=settings.attachment_bytes)
+
+
+def prover(
+    settings: Smtp,
+    confinement: Callable[[str], Confinement],
+    clock: Callable[[], float],
+    stack: contextlib.AsyncExitStack,
+) -> Prover:
+    """Return what examines mails by the DNS."""
+    made = Prover(
+        confinement("relay.intake.proof_worker"), DnsResolver(), clock,
+        message_bytes=settings.message_bytes, sealers=frozenset(settings.trusted_sealers),
+    )  # fmt: skip
+    stack.push_async_callback(made.close)
+    return made

@@ -106,6 +106,13 @@ class Smtp(Section):
 
     hostname: str = Field("localhost", description="The name in the greeting and in Received.")
     listeners: tuple[Listener, ...] = Field((Listener(),), description="Where it listens.")
+    processes: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Processes that accept mail, for machines with several processors; 0: the service itself does. "
+        "Each counts connections and wrong passwords by itself.",
+    )
     message_bytes: int = Field(30 * MIB, ge=1024, description="Largest message, bytes.")
     attachment_bytes: int = Field(10 * MIB, ge=1024, description="Largest decoded attachment, bytes.")
     recipients: int = Field(100, ge=1, le=1000, description="Most recipients of one message.")

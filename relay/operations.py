@@ -20,11 +20,13 @@ from policies import Feature, RefusalKind, check_recipient
 from relay import housekeeping
 from relay.errors import IllegalMove, NotFound, Refusal
 from relay.fax import Inbound, Outbound, terminal
+from relay.ledger import submit
 from relay.mailer.writing import one_line
 from relay.policy import submission_settings
+from relay.resubmission import resubmit
 from relay.store import faxes, holds, routes, traces
 from relay.store.tables import attempt, channel, delivery, document, fax, submission
-from relay.submission import File, Recipient, Submission, resubmit, submit
+from relay.submission import File, Recipient, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +127,7 @@ class Operations:
             files=tuple(kept),
             recipients=recipients,
             answerable=bool(sending.deliver_to),
-            settings=submission_settings(sending.settings, sending, "en"),
+            settings=submission_settings(sending.settings, sending, self._policy.language),
         )
         made = await self._store.write(submit, self._ids, asked, self._clock())
         return {"submission": str(made.id), "faxes": [str(fax_id) for fax_id in made.faxes]}
@@ -163,7 +165,7 @@ class Operations:
             files=(File("test.txt", "text/plain", blob.size, blob.name),),
             recipients=(Recipient(known.number, to, {**known.settings, **once}),),
             answerable=False,
-            settings=submission_settings(sending.settings, sending, "en"),
+            settings=submission_settings(sending.settings, sending, self._policy.language),
         )
         made = await self._store.write(submit, self._ids, asked, self._clock())
         return {"fax": str(made.faxes[0])}

@@ -125,15 +125,21 @@ class PolicyHolder:
                 refusal = "No telephone line serves this number. The administrator of the fax relay can add one."
         return Recipient(dialled, written, settings, refusal)
 
+    @property
+    def language(self) -> str:
+        """Return the language where no mail names a fax domain: that of the domains where they agree, or English."""
+        spoken = {domain.language for domain in self.current.domains.values()}
+        return spoken.pop() if len(spoken) == 1 else "en"
+
     def inbound_settings(self, number: str) -> dict[str, Any]:
         """Return the settings that travel with a fax that arrived for ``number``."""
         entry = self.current.numbers.get(number)
         if entry is None:
-            return {"deliver_to": [], "language": "en"}
+            return {"deliver_to": [], "language": self.language}
         return {
             "deliver_to": list(entry.deliver_to),
             "devices": list(entry.deliver_to_devices) if self._real_lines else [],
-            "language": entry.language or "en",
+            "language": entry.language or self.language,
             "receipt_pages": entry.settings.receipt_pages.value,
             "paper": entry.settings.paper.value,
         }
@@ -151,7 +157,7 @@ def first_folder(folder: Path) -> None:
 
 def submission_settings(settings: Settings, number: Number, language: str) -> dict[str, Any]:
     """Return what a sending number's policy means for a submission, as JSON."""
-    values = {
+    values: dict[str, Any] = {
         "resolution": settings.resolution.value,
         "mode": settings.mode.value,
         "paper": settings.paper.value,
@@ -167,6 +173,10 @@ def submission_settings(settings: Settings, number: Number, language: str) -> di
     }
     if number.limits.pages is not None:
         values["max_pages"] = number.limits.pages
+    if settings.accepted_mail:
+        values["accepted_mail"] = True
+    if settings.delayed_mail is not None:
+        values["delayed_mail"] = settings.delayed_mail.total_seconds()
     if settings.hours is not None:
         values["hours"] = hours.as_settings(settings.hours)
     return values

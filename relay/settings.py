@@ -39,6 +39,20 @@ class Smarthost(Section):
     timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer, seconds.")
 
 
+class Dkim(Section):
+    """A key that signs the relay's mail (RFC 6376), published at `SELECTOR._domainkey.DOMAIN`."""
+
+    domain: str = Field(
+        pattern=r"^(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?))+$",
+        description="The domain of `sender`, or one above it.",
+    )
+    selector: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$", description="The key's name there.")
+    key: str = Field(
+        description="Reference to the private key, `env:NAME` or `file:PATH`: RSA (2048 bits or more) or Ed25519, PEM "
+        "without a passphrase."
+    )
+
+
 class OutgoingMail(Section):
     """Receipts and received faxes on their way out."""
 
@@ -55,6 +69,18 @@ class OutgoingMail(Section):
             raise ValueError(f"this is no mail address ({bad}); write one such as fax@fax.example.com") from None
 
     maildir: Path | None = Field(None, description="A Maildir; default `DATA/mail` where there is no smarthost.")
+    dkim: tuple[Dkim, ...] = Field(
+        (), description="Keys that sign, each for itself: an RSA key, and beside it an Ed25519 key if wanted."
+    )
+
+    @model_validator(mode="after")
+    def _is_signed_by_its_domain(self) -> Self:
+        own = f".{self.sender.rpartition('@')[2]}".lower()
+        if strange := [one.domain for one in self.dkim if not own.endswith(f".{one.domain.lower()}")]:
+            raise ValueError(
+                f"a signature by {strange[0]} proves nothing for mail from {self.sender}; sign for its domain"
+            )
+        return self
 
 
 class Web(Section):

@@ -21,10 +21,11 @@ from converters import Converter, FaxDocument, FaxStrip, Refused
 from relay import progress
 from relay.fax import Direction, Inbound
 from relay.inbound import devices
+from relay.ledger import submit
 from relay.outcome import WORDS, of_evidence
 from relay.store import faxes, traces, usage
 from relay.store.tables import document, fax
-from relay.submission import File, Submission, Submitted, submit
+from relay.submission import File, Submission, Submitted
 from transport.messages import encode
 from transport.seam import Arrival, Arrived, Arriving, CallResult, Cause, Evidence, Line
 

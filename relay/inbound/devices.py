@@ -44,7 +44,7 @@ def sent_by(policy: PolicyHolder, arriving: Arriving, result: CallResult, pages:
         files=files,
         recipients=(_recipient(policy, number.number, arriving, result, complete=pages is not None),),
         answerable=bool(number.deliver_to),
-        settings=submission_settings(number.settings, number, "en")
+        settings=submission_settings(number.settings, number, policy.language)
         | ({"receipt_device": device.name} if device is not None and device.receipts_to_device else {}),
         once=arriving.call,
     )

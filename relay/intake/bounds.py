@@ -25,6 +25,8 @@ MAX_NESTING: Final = 20
 MAX_PARSED: Final = 1000
 #: Addresses that a message is read as naming; more are not looked at.
 MAX_ADDRESSED: Final = 500
+#: Characters of a header that are kept to be given back in a report.
+MAX_RETURNED: Final = 8 * 1024
 #: RFC 5322 section 3.6 and RFC 2045 section 3: these stand at most once. Two of them are two readings of one message.
 SINGLETONS: Final = frozenset(
     {"from", "sender", "reply-to", "subject", "date", "message-id", "in-reply-to", "references"}
@@ -34,7 +36,7 @@ SINGLETONS: Final = frozenset(
 
 _FIELD = re.compile(rb"([!-9;-~]+):((?:[^\r\n]|\r\n[ \t])*)\r\n")
 #: However a part says that it holds others: each level of nesting needs one.
-_CONTAINER = re.compile(rb"^content-type:[ \t\r\n]*(?:multipart|message)/", re.IGNORECASE | re.MULTILINE)
+_CONTAINER = re.compile(rb"\ncontent-type:[ \t\r\n]*(?:multipart|message)/")
 
 
 class Field(NamedTuple):
@@ -48,7 +50,7 @@ def check_bounds(data: bytes) -> tuple[Field, ...]:
     """Return the fields of the message's header, or raise :class:`relay.errors.Refusal` (550 5.6.0)."""
     _check_characters(data)
     _check_lines(data)
-    if sum(1 for _ in _CONTAINER.finditer(data)) > MAX_NESTING:
+    if sum(1 for _ in _CONTAINER.finditer(b"\n" + data.lower())) > MAX_NESTING:
         raise _malformed(f"more than {MAX_NESTING} of its parts hold other parts")
     fields = _fields(_header(data))
     names = [field.name for field in fields]

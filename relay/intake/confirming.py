@@ -8,7 +8,7 @@ often than the limits here say, whatever becomes of the mails.
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 from policies import Proof, decide, once_confirmed
@@ -16,12 +16,11 @@ from relay.errors import Refusal
 from relay.store import confirmations, holds
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Address
-
     import sqlalchemy as sa
 
     from policies import Facts, Policy
     from relay.ids import IdSource
+    from relay.submission import Submission
 
 HOUR: Final = 3600.0
 DAY: Final = confirmations.MEMORY
@@ -44,17 +43,15 @@ def asking(policy: Policy, facts: Facts) -> Facts | None:
 def check(
     connection: sa.Connection,
     ids: IdSource,
-    sender: str,
-    client: IPv4Address | IPv6Address | None,
-    number: str,
+    asked: Submission,
     *,
     now: float,
 ) -> None:
-    """Count one question to ``sender``; raises :class:`relay.errors.Refusal` where there were too many.
+    """Count one question to a submission's sender; raises :class:`relay.errors.Refusal` where there were too many.
 
-    ``number``: the sending number. In the transaction that makes the faxes, which are counted already.
+    In the transaction that makes the faxes, before they are made.
     """
-    of_sender, of_client = f"from {_untagged(sender)}", f"by {_network(client)}"
+    of_sender, of_client = f"from {_untagged(asked.sender or '')}", f"by {_network(asked.client)}"
     for whom, span, most in (
         (of_sender, HOUR, PER_SENDER_HOUR),
         (of_sender, DAY, PER_SENDER_DAY),
@@ -62,7 +59,7 @@ def check(
     ):
         if confirmations.count(connection, whom, now - span) >= most:
             raise Refusal(450, "4.7.1", _LATER)
-    if holds.unconfirmed_of(connection, number) > OPEN_PER_NUMBER:
+    if holds.unconfirmed_of(connection, asked.number) >= OPEN_PER_NUMBER:
         raise Refusal(450, "4.7.1", _LATER)
     for whom in (of_sender, of_client):
         confirmations.note(connection, ids, whom, now)
@@ -74,8 +71,11 @@ def _untagged(address: str) -> str:
     return f"{local.partition('+')[0] or local}@{domain}"
 
 
-def _network(client: IPv4Address | IPv6Address | None) -> str:
+def _network(client: str | None) -> str:
     """Return what counts as one client: an IPv6 host has a /64 to itself."""
-    if isinstance(client, IPv6Address) and client.ipv4_mapped is None:
-        return str(ip_network((client, 64), strict=False))
-    return str(client) if client is not None else "nobody known"
+    if client is None:
+        return "nobody known"
+    address = ip_address(client)
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))

@@ -17,9 +17,8 @@ import asyncio
 import contextlib
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import sqlalchemy as sa
 import structlog
 
 from policies import (
@@ -34,26 +33,27 @@ from policies import (
 from relay import cover
 from relay.confine import ChildDied
 from relay.errors import Refusal
-from relay.intake import confirming, faxed, options
+from relay.intake import confirming, faxed, options, spool
 from relay.intake.address import BadFaxAddress, FaxAddress, parse_address
+from relay.intake.wishes import NO_WISHES, wished
 from relay.policy import submission_settings
-from relay.store import usage
-from relay.store.tables import fax
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
+    import sqlalchemy as sa
+
     import policies
     from policies import Decision, Number, Policy
-    from relay.ids import IdSource
     from relay.intake.identity import Identity
     from relay.intake.message import Attachment, MailReader, ParsedMessage
+    from relay.notification import MailWishes, RecipientWishes
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
-    from relay.store.engine import Store
+    from relay.submission import Submitted
 
 log = structlog.get_logger()
 
@@ -70,7 +70,8 @@ class Envelope:
     the client itself, None where nobody knows it. ``each``: the client hears of each recipient (LMTP), so that one that
     is refused becomes no fax. ``examine``: asked for what the mail proves by itself, where the policy wants that: the
     message and its From address in, proofs out, or :class:`relay.errors.Refusal`. ``asks``: the From address may be
-    asked by mail to confirm it (proof confirm).
+    asked by mail to confirm it (proof confirm). ``wishes`` and ``recipient_wishes``: what the client asked to be told
+    of; ``heard_from``: what it calls itself.
     """
 
     source: str
@@ -81,6 +82,9 @@ class Envelope:
     identities: tuple[Identity, ...] = ()
     each: bool = False
     examine: Callable[[Path, str], Awaitable[frozenset[Proof]]] | None = None
+    wishes: MailWishes = NO_WISHES
+    recipient_wishes: tuple[RecipientWishes, ...] = ()
+    heard_from: str = ""
     asks: bool = False
 
 
@@ -102,6 +106,13 @@ class Accepted:
     unconfirmed: bool = False
 
 
+class Commits(Protocol):
+    """What makes a submission safe: :class:`relay.intake.committer.Committer`, or its messenger."""
+
+    async def commit(self, asked: Submission, beside: Callable[[sa.Connection], None] | None = None) -> Submitted:
+        """Return once it is on the disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A message that was read: where it lies, what it says, and the file that its attachments lie in."""
@@ -116,20 +127,18 @@ class Desk:
 
     def __init__(
         self,
-        store: Store,
+        committer: Commits,
         blobs: LocalBlobs,
         reader: MailReader,
         policy: PolicyHolder,
-        ids: IdSource,
         clock: Callable[[], float],
         *,
         attachment_bytes: int,
     ) -> None:
-        self._store = store
+        self._committer = committer
         self._blobs = blobs
         self._reader = reader
         self._policy = policy
-        self._ids = ids
         self._clock = clock
         self._attachment_bytes = attachment_bytes
 
@@ -171,7 +180,7 @@ class Desk:
 
         ``head``: the file holds a header without its message, which can be read but not taken.
         """
-        with self._blobs.scratch() as content:
+        with spool.beside(message, self._blobs) as content:
             try:
                 mail = await self._reader.read(message, content, head=head)
             except ChildDied as fault:
@@ -207,8 +216,12 @@ class Desk:
         asked, refusals = self._asked(mail, envelope, facts, decision, decision.sender, wish, files)
         if mail.message_id is None:
             asked = replace(asked, once=once)
-        made = await self._store.write(self._commit, asked, facts, beside)
-        accepted = replace(made, refusals=refusals, unconfirmed=asked.confirm_until is not None)
+        made = await self._committer.commit(asked, beside)
+        refused = sum(recipient.refusal is not None for recipient in asked.recipients)
+        accepted = Accepted(
+            made.first, made.faxes, refused, repeated=made.id is None, refusals=refusals,
+            unconfirmed=asked.confirm_until is not None,
+        )  # fmt: skip
         log.info(
             "mail repeated" if accepted.repeated else "mail accepted",
             submission=accepted.submission,
@@ -278,6 +291,8 @@ class Desk:
     ) -> tuple[Submission, tuple[Refusal | None, ...]]:
         """Return what is asked for, and why each of the envelope's recipients is refused, if it is."""
         named = list(_recipients(self._policy, number.number, envelope.recipients, decision))
+        proof = self._proof(facts, number.number)
+        named, kept = wished(named, envelope, mail, facts.from_address, proof)
         refusals = tuple(
             _refusal(verdict.refusal)
             if verdict.refusal
@@ -296,7 +311,7 @@ class Desk:
         asked = Submission(
             source=envelope.source,
             sender=facts.from_address,
-            proof=self._proof(facts, number.number),
+            proof=proof,
             number=number.number,
             subject=wish.subject,
             files=files,
@@ -305,7 +320,8 @@ class Desk:
             thread=mail.thread,
             answerable=_answerable(mail, envelope) and not unconfirmed,
             confirm_until=self._clock() + number.confirm_within.total_seconds() if unconfirmed else None,
-            settings=self._settings(mail, decision, number, wish),
+            client=str(facts.client_ip) if unconfirmed and facts.client_ip is not None else None,
+            settings=self._settings(mail, decision, number, wish) | kept,
         )
         return asked, refusals
 
@@ -318,38 +334,14 @@ class Desk:
 
     def _proof(self, facts: Facts, number: str) -> str:
         """Return the strongest proof that suffices by itself for sending as ``number``."""
+        if len(facts.proofs) == 1:
+            return str(next(iter(facts.proofs)).value)
         for proof in _BY_STRENGTH:
             if proof in facts.proofs:
                 alone = decide(self._policy.current, replace(facts, proofs=frozenset({proof})))
                 if alone.sender is not None and alone.sender.number == number:
                     return str(proof.value)
         return next(str(proof.value) for proof in _BY_STRENGTH if proof in facts.proofs)
-
-    def _commit(
-        self,
-        connection: sa.Connection,
-        asked: Submission,
-        facts: Facts,
-        beside: Callable[[sa.Connection], None] | None,
-    ) -> Accepted:
-        if beside is not None:
-            beside(connection)
-        now = self._clock()
-        usage.serialise(connection, asked.number)
-        used = usage.of_number(connection, asked.number, now)
-        by_sender = usage.of_sender(connection, asked.number, asked.sender, now)
-        made = submit(connection, self._ids, asked, now)
-        if (
-            made.id is not None
-        ):  # a repeat uses up nothing: whoever did not hear our 250 is not refused for asking again
-            if asked.confirm_until is not None:
-                confirming.check(connection, self._ids, facts.from_address, facts.client_ip, asked.number, now=now)
-            self._decide(replace(facts, usage={asked.number: used}, sender_usage={asked.number: by_sender}))
-        first = (
-            made.id or connection.execute(sa.select(fax.c.submission_id).where(fax.c.id == made.faxes[0])).scalar_one()
-        )
-        refusals = sum(recipient.refusal is not None for recipient in asked.recipients)
-        return Accepted(first, made.faxes, refusals, repeated=made.id is None, refusals=())
 
 
 def _answerable(mail: ParsedMessage, envelope: Envelope) -> bool:
@@ -380,7 +372,7 @@ def _refusal(refusal: policies.Refusal) -> Refusal:
 
 def _copy(source: int, target: int, offset: int, size: int) -> None:
     while size:
-        copied = os.copy_file_range(source, target, size, offset_src=offset)
+        copied = os.sendfile(target, source, offset, size)
         if copied == 0:
             raise OSError("the content of a mail ended early: its reader named bytes that are not there")
         offset, size = offset + copied, size - copied

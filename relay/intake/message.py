@@ -1,36 +1,33 @@
-"""What a mail says, read in confined children that are recycled.
+"""What a mail says, read in confined children (:mod:`relay.intake.pool`).
 
-A child reads up to :data:`RECYCLED_AFTER` messages (a fork for each would cost 6.4 ms instead of 1.2 for a mail of
-4 KB), so one that a message has taken over meets few others. It sees one message at a time, holds no other file and
-reaches no network. What it answers is checked like anything from outside: types and lengths here, the address by the
-desk. A child that dies over a message is replaced and asked once more, in case an earlier message had used its limits
-up; a message that ends a fresh child is refused.
+A child sees one message at a time, holds no other file and reaches no network. What it answers is checked like
+anything from outside: types and lengths here, the address by the desk. A message that ends a fresh child is refused.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import os
 import signal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from relay.confine import MIB, ChildDied, Limits
+from relay.confine import MIB, Limits
 from relay.errors import Refusal
-from relay.intake.bounds import MAX_ADDRESSED
+from relay.intake.bounds import MAX_ADDRESSED, MAX_RETURNED
+from relay.intake.pool import EndedChild, Nonsense, Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from relay.confine import Child, Confinement
+    from relay.confine import Confinement
 
 log = structlog.get_logger()
 
 ENTRY: Final = "relay.intake.mime_worker:serve"
-RECYCLED_AFTER: Final = 50
 #: Seconds for one message, and bytes of what the child says of it.
 READING_SECONDS: Final = 30.0
 _MAX_INDEX: Final = MIB
@@ -59,7 +56,9 @@ class ParsedMessage(BaseModel):
     ``automatic``: a program sent it (RFC 3834); ``hops``: its Received lines; ``looped``: a fax relay made it.
     ``requested_number``: the text of X-Fax-From; ``options``: what other X-Fax headers ask for, as written.
     ``addressed``: the addresses of its To, Cc, Delivered-To and X-Original-To, each once; ``bounce``: its Return-Path
-    is the null one. ``skipped``: the parts that are nothing to fax, in words. ``body``: the text, if it has any.
+    is the null one. ``read_receipt``: the one address of Disposition-Notification-To (RFC 8098); ``header``: what of
+    the header a report gives back. ``skipped``: the parts that are nothing to fax, in words. ``body``: the text, if it
+    has any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -82,32 +81,22 @@ class ParsedMessage(BaseModel):
         default_factory=list
     )
     bounce: bool = False
-
-
-class _Nonsense(Exception):
-    """A child said what our code never says."""
-
-
-@dataclass(slots=True)
-class _Reader:
-    child: Child
-    served: int = 0
+    read_receipt: Annotated[str, Field(max_length=320)] = ""
+    header: Annotated[str, Field(max_length=MAX_RETURNED)] = ""
 
 
 class MailReader:
-    """The pool. ``children``: messages read at once."""
+    """Reads mails. ``children``: messages read at once."""
 
     def __init__(self, confinement: Confinement, *, message_bytes: int, children: int = 2) -> None:
-        self._confinement = confinement
-        self._idle: list[_Reader] = []
-        self._turns = asyncio.Semaphore(children)
-        self._limits = Limits(
+        limits = Limits(
             cpu=60,
             file_size=message_bytes + 2 * _MAX_INDEX,
             address_space=1024 * MIB,
             open_files=32,
             wall=_LIFE_SECONDS,
         )
+        self._pool = Pool(lambda: confinement.spawn(ENTRY, (), limits), children=children)
 
     async def read(self, message: Path, content: Path, *, head: bool = False) -> ParsedMessage:
         """Return what ``message`` says; its files, decoded, are in ``content`` (an existing file) afterwards.
@@ -116,69 +105,43 @@ class MailReader:
         Raises :class:`relay.errors.Refusal` for a message that cannot be taken, and :class:`relay.confine.ChildDied`
         where no child could be started, which is no fault of the message.
         """
-        async with self._turns:
-            while True:
-                reader = self._idle.pop() if self._idle else await self._fresh()
-                try:
-                    said = _understood(await self._ask(reader, message, content, head=head), content)
-                except (ChildDied, TimeoutError, _Nonsense) as fault:
-                    await reader.child.close()
-                    log.warning("a mail ended its reader", fault=str(fault) or "too slow", served=reader.served)
-                    _give_up(fault, reader.served)
-                except BaseException:
-                    await reader.child.close()
-                    raise
-                else:
-                    await self._put_back(reader)
-                    break
+        try:
+            said = await self._pool.ask(
+                {"head": head},
+                lambda: _opened(message, content),
+                lambda answer: _understood(answer, content),
+                seconds=READING_SECONDS,
+            )
+        except (EndedChild, TimeoutError, Nonsense) as fault:
+            if isinstance(fault, EndedChild) and fault.status == -signal.SIGKILL:
+                # None of the limits does this to a first message: the machine's memory.
+                raise Refusal(451, "4.3.0", "Mail cannot be read here at the moment. Try again later.") from None
+            log.warning("a mail cannot be read", fault=str(fault) or "too slow")
+            raise Refusal(550, "5.6.0", "The message cannot be read: it is damaged or too complicated.") from None
         if isinstance(said, Refusal):
             raise said
         return said
 
     async def close(self) -> None:
-        """End the idle children; a message that is being read ends its own."""
-        while self._idle:
-            await self._idle.pop().child.close()
+        """End the idle children."""
+        await self._pool.close()
 
-    async def _fresh(self) -> _Reader:
-        return _Reader(await self._confinement.spawn(ENTRY, (), self._limits))
 
-    async def _ask(self, reader: _Reader, message: Path, content: Path, *, head: bool) -> dict[str, object]:
-        source = os.open(message, os.O_RDONLY)
+@contextlib.contextmanager
+def _opened(message: Path, content: Path) -> Iterator[tuple[int, ...]]:
+    source = os.open(message, os.O_RDONLY)
+    try:
+        sink = os.open(content, os.O_WRONLY | os.O_TRUNC)
         try:
-            sink = os.open(content, os.O_WRONLY | os.O_TRUNC)
-            try:
-                async with asyncio.timeout(READING_SECONDS):
-                    await reader.child.send({"head": head}, (source, sink))
-                    answer, descriptors = await reader.child.receive()
-            finally:
-                os.close(sink)
+            yield source, sink
         finally:
-            os.close(source)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        return answer
-
-    async def _put_back(self, reader: _Reader) -> None:
-        reader.served += 1
-        if reader.served < RECYCLED_AFTER:
-            self._idle.append(reader)
-        else:
-            await reader.child.close()
-
-
-def _give_up(fault: Exception, served: int) -> None:
-    """Raise what a child's end means for its message; return where a fresh child is to be asked."""
-    if isinstance(fault, ChildDied):
-        if served:
-            return
-        if fault.status == -signal.SIGKILL:  # none of the limits does this to a first message: the machine's memory
-            raise fault
-    raise Refusal(550, "5.6.0", "The message cannot be read: it is damaged or too complicated.") from None
+            os.close(sink)
+    finally:
+        os.close(source)
 
 
 def _understood(answer: dict[str, object], content: Path) -> ParsedMessage | Refusal:
-    """Return what a child's answer means; raise :class:`_Nonsense` for what no child of ours says."""
+    """Return what a child's answer means; raise :class:`Nonsense` for what no child of ours says."""
     match answer:
         case {"refusal": [int(code), str(enhanced), str(sentence)]} if (code, enhanced) in _REPLIES:
             return Refusal(code, enhanced, sentence)
@@ -187,11 +150,11 @@ def _understood(answer: dict[str, object], content: Path) -> ParsedMessage | Ref
                 file.seek(at)
                 index = file.read(size)
         case _:
-            raise _Nonsense("an answer of no known shape")
+            raise Nonsense("an answer of no known shape")
     try:
         said = ParsedMessage.model_validate_json(index)
     except ValidationError as fault:
-        raise _Nonsense(f"an answer with {fault.error_count()} errors") from None
+        raise Nonsense(f"an answer with {fault.error_count()} errors") from None
     if any(file.offset + file.size > at for file in [*said.attachments, *([said.body] if said.body else [])]):
-        raise _Nonsense("an answer that names bytes which are not there")
+        raise Nonsense("an answer that names bytes which are not there")
     return said

@@ -15,14 +15,13 @@ import os
 import re
 from email import policy
 from email.errors import InvalidHeaderDefect, NonPrintableDefect
-from email.message import Message
-from email.parser import BytesParser
 from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from converters import HEAD, Refused, detect
 from relay.errors import Refusal
-from relay.intake.bounds import MAX_ADDRESSED, MAX_PARSED, Field, check_bounds
+from relay.intake import skeleton
+from relay.intake.bounds import MAX_ADDRESSED, MAX_PARSED, MAX_RETURNED, Field, check_bounds
 from relay.intake.parts import MAX_PARTS, Contents, Found, contents, text
 
 if TYPE_CHECKING:
@@ -41,6 +40,10 @@ _LONGEST_ADDRESS: Final = 256
 #: Where a message says whom it is for: its sender's word, and that of the servers which brought it.
 _ADDRESSED: Final = frozenset({"to", "cc", "delivered-to", "x-original-to"})
 
+_DISPOSITION_OPTIONS: Final = "disposition-notification-options"
+_BETWEEN_FIELDS: Final = re.compile(rb"\r\n(?![ \t])")
+#: Fields that a report can do without.
+_ADDED: Final = ("arc-", "authentication-results:", "dkim-signature:", "received", "x-")
 #: How the standard library's parsers say that they are lost (found by mutating mails).
 _LOST: Final = (AttributeError, LookupError, TypeError, ValueError)
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>", re.ASCII)
@@ -77,11 +80,10 @@ def read_message(data: bytes, sink: BinaryIO, *, head: bool = False) -> dict[str
     fields = check_bounds(data)
     said = _said(fields)  # a mail without a sender is refused whatever it holds
     try:
-        found = (
-            Contents((), ()) if head else contents(BytesParser(_counting(), policy=_PlainHeaders()).parsebytes(data))
-        )
+        found = Contents((), ()) if head else contents(skeleton.parse(data, _PlainHeaders(), _counting()))
     except _LOST:
         raise Refusal(550, "5.6.0", "The message is malformed: the description of a part cannot be read.") from None
+    said["header"] = _returned(data)
     said["skipped"] = list(found.skipped)
     said["attachments"] = []
     offset = 0
@@ -108,16 +110,15 @@ def _not_faxed(file: Found) -> str | None:
     return None
 
 
-def _counting() -> Callable[..., Message]:
-    """Return a factory of parts that stops the parser at one too many."""
+def _counting() -> Callable[[], None]:
+    """Return what stops the parser at one part too many."""
     made = itertools.count()  # from 0: the parser makes one to try the factory out
 
-    def part(**named: Any) -> Message:
+    def count() -> None:
         if next(made) > MAX_PARTS:
             raise Refusal(550, "5.6.0", f"The message has more than {MAX_PARTS} parts.")
-        return Message(**named)
 
-    return part
+    return count
 
 
 def _said(fields: Sequence[Field]) -> dict[str, Any]:
@@ -136,7 +137,33 @@ def _said(fields: Sequence[Field]) -> dict[str, Any]:
         "requested_number": _value(fields, "x-fax-from")[:MAX_PARSED] or None,
         "addressed": _addressed(fields),
         "bounce": _value(fields, "return-path").replace(" ", "") == "<>",
+        "read_receipt": _read_receipt(fields),
     }
+
+
+def _returned(data: bytes) -> str:
+    """Return the header as a report gives it back: whole fields; what servers added goes first where it is long."""
+    fields = _BETWEEN_FIELDS.split(data.partition(b"\r\n\r\n")[0])
+    told = [_utf8(field).replace("\r\n", "\n") for field in fields]
+    if sum(len(field) + 1 for field in told) > MAX_RETURNED:
+        told = [field for field in told if not field.lower().startswith(_ADDED)]
+    kept, room = [], MAX_RETURNED
+    for field in told:
+        room -= len(field) + 1
+        if room >= 0:
+            kept.append(field)
+    return "".join(f"{field}\n" for field in kept)
+
+
+def _read_receipt(fields: Sequence[Field]) -> str:
+    """Return the one address that a disposition notification is to go to (RFC 8098 section 2.1), or nothing."""
+    wanted = [_utf8(field.value) for field in fields if field.name == "disposition-notification-to"]
+    # RFC 8098 section 2.2: an option that is required and not understood, as all are here, forbids an answer.
+    required = any(b"required" in field.value.lower() for field in fields if field.name == _DISPOSITION_OPTIONS)
+    if len(wanted) != 1 or len(wanted[0]) > MAX_PARSED or required:
+        return ""
+    found = [address for _name, address in getaddresses(wanted)]
+    return found[0] if len(found) == 1 and "@" in found[0] and len(found[0]) <= _LONGEST_ADDRESS else ""
 
 
 def _addressed(fields: Sequence[Field]) -> list[str]:

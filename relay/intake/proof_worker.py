@@ -1,9 +1,9 @@
 """The child that verifies a mail's signatures: it reads strangers' bytes and has no network.
 
-Runs confined (:mod:`relay.confine`), for one message. It is asked twice, each time with two descriptors, the message
-and the answers of the DNS as JSON: ``{"do": "key_names", "wanted": {...}}`` and ``{"do": "read", "wanted": {...}}``
-(:mod:`relay.auth.reading`); it answers ``{"names": [...]}`` and ``{"reading": "..."}``. Whoever asked believes none of
-it unchecked.
+Runs confined (:mod:`relay.confine`) and keeps nothing between two questions. A message is asked of twice, each time
+with two descriptors, the message and the answers of the DNS as JSON: ``{"do": "key_names", "wanted": {...}}`` and
+``{"do": "read", "wanted": {...}}`` (:mod:`relay.auth.reading`); it answers ``{"names": [...]}`` and ``{"reading":
+"..."}``. Whoever asked believes none of it unchecked.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ only for the one From address that two readers of the message agree on (:mod:`re
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -20,20 +19,23 @@ from relay.auth import reading, verdict
 from relay.auth.dmarc import DmarcResult
 from relay.confine import MIB, ChildDied, Limits
 from relay.errors import Refusal
+from relay.intake.pool import EndedChild, Nonsense, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from relay.auth.reading import Reading, Wanted
     from relay.auth.resolver import Answer, Resolver
-    from relay.confine import Child, Confinement
+    from relay.confine import Confinement
 
 log = structlog.get_logger()
 
 ENTRY: Final = "relay.intake.proof_worker:serve"
 #: Seconds for one answer of the child. Ten signatures of 4096 bits over 30 MB take a second or two.
 _SECONDS: Final = 30.0
+#: Seconds that a child lives at most, idle or not.
+_LIFE_SECONDS: Final = 3600.0
 #: Children at once; none waits for the DNS, so that a slow name server of a stranger's holds none.
 _CHILDREN: Final = 4
 #: Mails whose questions to the DNS are asked at the same time; each may wait for ten seconds.
@@ -58,9 +60,9 @@ class Prover:
         self._sealers = sealers
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dns")
         limits = Limits(
-            address_space=512 * MIB + 8 * message_bytes, cpu=60, file_size=MIB, open_files=32, wall=3 * _SECONDS
+            address_space=512 * MIB + 8 * message_bytes, cpu=60, file_size=MIB, open_files=32, wall=_LIFE_SECONDS
         )
-        self._reader = _Confined(lambda: confinement.spawn(ENTRY, (), limits))
+        self._pool = Pool(lambda: confinement.spawn(ENTRY, (), limits), children=_CHILDREN)
 
     async def proofs(
         self, message: Path, from_address: str, client: verdict.Envelope | None = None, *, hop: str = ""
@@ -73,10 +75,13 @@ class Prover:
         """
         try:
             found = await verdict.examine(
-                message, client, self._resolver, reader=self._reader, trust=verdict.Trust(hop, self._sealers),
+                message, client, self._resolver, reader=_Confined(self._pool), trust=verdict.Trust(hop, self._sealers),
                 from_address=from_address, executor=self._threads, clock=self._clock,
             )  # fmt: skip
-        except (ChildDied, TimeoutError, reading.BadReading) as fault:
+        except ChildDied as fault:
+            log.exception("no child that checks signatures could be started")
+            raise Refusal(451, "4.4.3", _NOT_NOW) from fault
+        except (EndedChild, TimeoutError, Nonsense, reading.BadReading) as fault:
             log.warning("a mail ended the check of its signatures", fault=str(fault) or "too slow")
             raise Refusal(550, "5.7.1", "The signatures of this mail cannot be checked.") from fault
         passed = found.dmarc.result is DmarcResult.PASS or found.hop_passed or bool(found.sealer)
@@ -87,58 +92,59 @@ class Prover:
             raise Refusal(451, "4.4.3", _NOT_NOW)
         raise Refusal(550, "5.7.1", found.sentence)
 
-    def close(self) -> None:
-        """End the threads; what is still asked is not waited for."""
+    async def close(self) -> None:
+        """End the threads and the idle children; what is still asked is not waited for."""
+        await self._pool.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _Confined:
-    """Confined children, one for each question, as :class:`relay.auth.verdict.Reader`."""
+    """Confined children as :class:`relay.auth.verdict.Reader`."""
 
-    def __init__(self, spawn: Callable[[], Awaitable[Child]]) -> None:
-        self._spawn = spawn
-        self._free = asyncio.Semaphore(_CHILDREN)
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
 
     async def key_names(self, message: Path | bytes, wanted: Wanted) -> tuple[str, ...]:
         """See :class:`relay.auth.verdict.Reader`."""
-        answer = await self._ask("key_names", message, wanted, b"{}")
-        match answer.get("names"):
-            case [*names] if all(isinstance(name, str) and len(name) <= _LONGEST_NAME for name in names):
-                return tuple(map(str, names))
-        raise reading.BadReading("the names of the keys have no meaning")
+
+        def understood(answer: dict[str, object]) -> tuple[str, ...]:
+            match answer.get("names"):
+                case [*names] if all(isinstance(name, str) and len(name) <= _LONGEST_NAME for name in names):
+                    return tuple(map(str, names))
+            raise Nonsense("the names of the keys have no meaning")
+
+        return await self._pool.ask(
+            _request("key_names", wanted), lambda: _opened(message, b"{}"), understood, seconds=_SECONDS
+        )
 
     async def read(self, message: Path | bytes, keys: Mapping[str, Answer], wanted: Wanted) -> Reading:
         """See :class:`relay.auth.verdict.Reader`."""
-        answer = await self._ask("read", message, wanted, reading.keys_as_json(keys))
-        return reading.from_json(str(answer.get("reading")).encode())
+        return await self._pool.ask(
+            _request("read", wanted),
+            lambda: _opened(message, reading.keys_as_json(keys)),
+            lambda answer: reading.from_json(str(answer.get("reading")).encode()),
+            seconds=_SECONDS,
+        )
 
-    async def _ask(self, question: str, message: Path | bytes, wanted: Wanted, keys: bytes) -> dict[str, object]:
-        if isinstance(message, bytes):
-            raise TypeError("a confined child reads files")
-        source = os.open(message, os.O_RDONLY)
+
+def _request(question: str, wanted: Wanted) -> dict[str, object]:
+    return {"do": question, "wanted": asdict(wanted)}
+
+
+@contextlib.contextmanager
+def _opened(message: Path | bytes, keys: bytes) -> Iterator[tuple[int, ...]]:
+    if isinstance(message, bytes):
+        raise TypeError("a confined child reads files")
+    source = os.open(message, os.O_RDONLY)
+    try:
+        answers = os.memfd_create("keys")
         try:
-            answers = os.memfd_create("keys")
-            try:
-                await asyncio.to_thread(_fill, answers, keys)
-                async with self._child() as child, asyncio.timeout(_SECONDS):
-                    await child.send({"do": question, "wanted": asdict(wanted)}, (source, answers))
-                    answer, descriptors = await child.receive()
-            finally:
-                os.close(answers)
+            _fill(answers, keys)
+            yield source, answers
         finally:
-            os.close(source)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        return answer
-
-    @contextlib.asynccontextmanager
-    async def _child(self) -> AsyncIterator[Child]:
-        async with self._free:
-            child = await self._spawn()
-            try:
-                yield child
-            finally:
-                await child.close()
+            os.close(answers)
+    finally:
+        os.close(source)
 
 
 _LONGEST_NAME: Final = 512

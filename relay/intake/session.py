@@ -7,6 +7,7 @@ this subclass knows its inside; ``tests/integration/intake`` holds the contract.
   the library keeps each line in memory and a slow client for ever;
 * a message, once here, is taken in a task of its own, which the library's cancelling of a session does not reach;
 * addresses are read by a plain grammar; the library's parser is made for headers;
+* the parameters of DSN (RFC 3461) are read before the library turns all parameters into capitals;
 * every reply has an enhanced code, quotes no control characters and keeps to one line of 512 octets.
 """
 
@@ -14,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import re
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, AnyStr, Final, Protocol, cast
 
 import structlog
@@ -23,14 +24,15 @@ from aiosmtpd.smtp import SMTP, Envelope, syntax
 
 from relay.intake.dotted import DotDecoder
 from relay.intake.identity import of_certificate
+from relay.notification import BadParameter, MailWishes, RecipientWishes, take_mail, take_recipient
 
 if TYPE_CHECKING:
     import ssl
-    from pathlib import Path
+    from collections.abc import Callable
 
     from relay.intake.address import FaxAddress
     from relay.intake.identity import Identity
-    from relay.store.blobs import LocalBlobs
+    from relay.intake.spool import Spool
 
 log = structlog.get_logger()
 
@@ -53,31 +55,14 @@ _CODES: Final = {
 NULL_PATH: Final = "<>"
 
 
-class Spool:
-    """A message on its way in: a file that goes when it is closed. Not synced: nothing was promised yet."""
-
-    def __init__(self, blobs: LocalBlobs) -> None:
-        self._open = ExitStack()
-        self.path: Path = self._open.enter_context(blobs.scratch(".eml"))
-        self._file = self._open.enter_context(self.path.open("wb", buffering=0))
-
-    def write(self, content: bytes) -> None:
-        """Add to the file; a page cache's time, so on the loop."""
-        view = memoryview(content)
-        while view:
-            view = view[self._file.write(view) :]
-
-    def close(self) -> None:
-        """Delete it."""
-        self._open.close()
-
-
 class MailEnvelope(Envelope):
     """The library's envelope with the recipients as they were understood."""
 
     def __init__(self) -> None:
         super().__init__()
         self.recipients: list[FaxAddress] = []
+        self.wishes = MailWishes()
+        self.recipient_wishes: list[RecipientWishes] = []
 
 
 class Host(Protocol):
@@ -103,6 +88,11 @@ class Host(Protocol):
 
 class MailSession(SMTP):
     """A session. ``host`` is the server it belongs to, ``handler`` the library's hooks."""
+
+    def __dir__(self) -> list[str]:
+        """Return what the library looks for in each session's attributes: it asks twice for every connection."""
+        kind: Any = type(self)
+        return library_names(kind)
 
     line_length_limit = 64 * 1024  # the stream's buffer: DATA is read in chunks, commands are limited below
 
@@ -133,6 +123,8 @@ class MailSession(SMTP):
             auth_require_tls=False,  # whether AUTH is offered now is ours to say: the library knows no implicit TLS
         )
         self._host = host
+        self._reads: Callable[[list[str]], tuple[Any, list[str]]] = take_mail
+        self._read: Any = None
 
     @property
     def peer(self) -> Any:
@@ -189,7 +181,35 @@ class MailSession(SMTP):
         matched = _PATH.fullmatch(arg.strip())
         if matched is None or not arg.isprintable():
             return None, None
-        return matched["path"] or NULL_PATH, matched["rest"] or ""
+        rest = matched["rest"] or ""
+        if self.session is not None and self.session.extended_smtp:  # after HELO the library refuses them all
+            self._read, others = self._reads(rest.split())
+            rest = " ".join(others)
+        return matched["path"] or NULL_PATH, rest
+
+    @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802  the library's name
+        """Begin a mail, with what its sender wants to be told of."""
+        envelope = cast("MailEnvelope", self.envelope)
+        self._reads, begun, self._read = take_mail, envelope.mail_from, None
+        try:
+            await super().smtp_MAIL(arg)
+        except BadParameter as bad:
+            await self.push(f"501 5.5.4 {bad}")
+        if begun is None and envelope.mail_from is not None and self._read is not None:
+            envelope.wishes = self._read
+
+    @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802  the library's name
+        """Take a recipient, with what the sender wants to be told of it."""
+        envelope = cast("MailEnvelope", self.envelope)
+        self._reads, count, self._read = take_recipient, len(envelope.recipients), None
+        try:
+            await super().smtp_RCPT(arg)
+        except BadParameter as bad:
+            await self.push(f"501 5.5.4 {bad}")
+        if len(envelope.recipients) > count:
+            envelope.recipient_wishes.append(self._read or RecipientWishes())
 
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802  the library's name
@@ -302,6 +322,12 @@ class LmtpSession(MailSession):
     async def smtp_HELO(self, _arg: str | None) -> None:  # noqa: N802  the library's name
         """Refuse SMTP's greeting."""
         await self.push("500 5.5.1 This is LMTP: say LHLO.")
+
+
+@functools.cache
+def library_names(kind: type) -> list[str]:
+    """Return the attributes of a class that the library may look for: commands and hooks."""
+    return [name for name in dir(kind) if name.startswith(("smtp_", "auth_", "handle_"))]
 
 
 def _reply(status: str) -> str:

@@ -27,12 +27,13 @@ from relay.auth import verdict as examined
 from relay.errors import Refusal, SettingsError
 from relay.intake.desk import Accepted, Desk, Envelope
 from relay.intake.logins import MECHANISMS, BadResponse, decoded, plain
-from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, Spool
+from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, library_names
+from relay.intake.spool import Spool
 from relay.intake.tls import Certificate
 from relay.mail_settings import Protocol, Tls
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from aiosmtpd.smtp import Session
@@ -76,31 +77,32 @@ class SmtpServer:
         found = [server.sockets[0] for server in self._servers]
         return [0 if one.family == socket.AF_UNIX else one.getsockname()[1] for one in found]
 
-    async def start(self) -> None:
-        """Listen; raises :class:`OSError` where an address is taken, :class:`relay.errors.SettingsError`."""
+    async def start(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Listen; raises :class:`OSError` where an address is taken, :class:`relay.errors.SettingsError`.
+
+        ``sockets``: those of the listeners, where another process has opened them.
+        """
+        given: Sequence[socket.socket | None] = sockets or [None] * len(self._settings.listeners)
         try:
-            for listener in self._settings.listeners:
-                self._servers.append(await self._listen(listener))
+            for listener, found in zip(self._settings.listeners, given, strict=True):
+                self._servers.append(await self._listen(listener, found))
         except (OSError, SettingsError):
             await self.close()
             raise
 
-    async def _listen(self, listener: Listener) -> asyncio.Server:
+    async def _listen(self, listener: Listener, found: socket.socket | None) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        certificate = None
-        if listener.certificate is not None:
-            certificate = Certificate(listener.certificate, listener.key, listener.client_ca, time.time)
+        certificate = Certificate.of_listener(listener, time.time)
+        if certificate is not None:
             self.certificates.append(certificate)
         factory = self._session_factory(listener, certificate)
         tls = certificate.context() if certificate is not None and listener.tls is Tls.IMPLICIT else None
+        if found is not None and listener.path is None:
+            return await loop.create_server(factory, sock=found, backlog=512, ssl=tls)
         if listener.path is None:
             return await loop.create_server(factory, listener.address, listener.port, backlog=512, ssl=tls)
-        with contextlib.suppress(FileNotFoundError):
-            if listener.path.is_socket():  # of a predecessor: the data directory's lock says that it is dead
-                listener.path.unlink()
-        server = await loop.create_unix_server(factory, listener.path, backlog=512, ssl=tls)
-        listener.path.chmod(int(listener.socket_mode, 8))
-        return server
+        own = found or open_unix(listener.path, int(listener.socket_mode, 8))
+        return await loop.create_unix_server(factory, sock=own, backlog=512, ssl=tls)
 
     async def close(self) -> None:
         """Stop listening, end the sessions, and wait for the messages that are being taken."""
@@ -204,7 +206,8 @@ class _Listening:
         known = Envelope(
             "lmtp" if self._each else "smtp", tuple(envelope.recipients), return_path, self._proofs,
             client, session.identities, each=self._each,
-            examine=self._examination(client, session.greeted_as, return_path), asks=True,
+            examine=self._examination(client, session.greeted_as, return_path), asks=True, wishes=envelope.wishes,
+            recipient_wishes=tuple(envelope.recipient_wishes), heard_from=session.greeted_as,
         )  # fmt: skip
         return self._server.take(spool, known)
 
@@ -227,6 +230,10 @@ class _Hooks:
         self._settings = settings
         self._blobs = blobs
 
+    def __dir__(self) -> list[str]:
+        """Return what the library looks for: it asks for every connection."""
+        return library_names(_Hooks)
+
     async def handle_HELO(self, server: MailSession, session: Session, _envelope: MailEnvelope, name: str) -> bytes:  # noqa: N802  the library's name
         """Greet."""
         session.host_name = name
@@ -240,7 +247,7 @@ class _Hooks:
         lines = [line for line in offered[:-1] if not line.startswith("250-AUTH")]
         if server.logs_in:
             lines.append(f"250-AUTH {' '.join(MECHANISMS)}")
-        return ["\r\n".join([*lines, "250-PIPELINING", "250 ENHANCEDSTATUSCODES"]).encode()]
+        return ["\r\n".join([*lines, "250-PIPELINING", "250-DSN", "250 ENHANCEDSTATUSCODES"]).encode()]
 
     async def handle_AUTH(  # noqa: N802  the library's name
         self, server: MailSession, session: Session, _envelope: MailEnvelope, arguments: list[str]
@@ -314,6 +321,21 @@ async def _credentials(server: MailSession, arguments: list[str]) -> tuple[str, 
         return plain(first)
     password = await response("Password\0")
     return None if password is None else (first.decode(errors="replace"), password.decode(errors="replace"))
+
+
+def open_unix(path: Path, mode: int) -> socket.socket:
+    """Return a socket that is bound to ``path``, with the access of ``mode``."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_socket():  # of a predecessor: the data directory's lock says that it is dead
+            path.unlink()
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.bind(str(path))
+        path.chmod(mode)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def _told(accepted: Accepted) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from relay.mail_settings import Listener
+
 log = structlog.get_logger()
 
 _LOOK_AGAIN = 5.0  # seconds between two looks at the files
@@ -49,6 +51,13 @@ class Certificate:
                 f"smtp.listeners: the certificate {chain} cannot be used: {_words(fault)}; "
                 "it is a PEM file with the chain, and `key` one with its private key"
             ) from fault
+
+    @classmethod
+    def of_listener(cls, listener: Listener, clock: Callable[[], float]) -> Certificate | None:
+        """Return the certificate of a listener, if it has one; raises :class:`relay.errors.SettingsError`."""
+        if listener.certificate is None:
+            return None
+        return cls(listener.certificate, listener.key, listener.client_ca, clock)
 
     def context(self) -> ssl.SSLContext:
         """Return the context; the files are looked at on the way, at most every few seconds."""

@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.headerregistry import Address
-from email.message import EmailMessage
-from typing import TYPE_CHECKING, Final
+from email.message import EmailMessage, MIMEPart
+from typing import TYPE_CHECKING, Any, Final
 
-from relay.mailer import writing
+from relay.mailer import multipart, writing
 from relay.mailer.letter import MAIL, MAIL_UTF8, Letter
 
 if TYPE_CHECKING:
@@ -79,18 +79,21 @@ def receipt_letter(
     thread: Thread,
     pdf: bytes | None,
     resend: Invitation | None,
+    machine: multipart.Machine | None = None,
 ) -> Letter:
-    """Return a receipt's mail. Without ``pdf`` it says that there is none."""
-    simulated = "[SIMULATED] " if receipt.simulated else ""
+    """Return a receipt's mail. Without ``pdf`` it says that there is none; ``machine`` makes it a report."""
+    simulated = language.say("simulated") if receipt.simulated else ""
     asked = f": {receipt.subject}" if receipt.subject else ""
     message = _message(identity, envelope, f"{simulated}{receipt.title}{asked}")
     message["Auto-Submitted"] = "auto-replied"
     _join(message, thread)
     values = {"receipt": receipt, "pdf": pdf is not None, "resend": resend}
-    message.set_content(language.render("receipt.txt", **values))
-    message.add_alternative(language.render("receipt.html", **values), subtype="html")
+    body = message if machine is None else MIMEPart(policy=message.policy)
+    _write(body, language, "receipt", values)
     if pdf is not None:
-        message.add_attachment(pdf, "application", "pdf", filename=f"receipt_{receipt.fax_id}.pdf")
+        body.add_attachment(pdf, "application", "pdf", filename=f"receipt_{receipt.fax_id}.pdf")
+    if machine is not None:
+        multipart.enclose(message, body, machine)
     return _letter(message, envelope, sender="")
 
 
@@ -101,16 +104,23 @@ def notice_letter(
     envelope: Envelope,
     *,
     thread: Thread,
+    machine: multipart.Machine | None = None,
     enclosed: Sequence[Enclosed] = (),
 ) -> Letter:
-    """Return the mail of a notice; it joins the thread of the mail that asked for the fax, if its reader sent that."""
-    message = _message(identity, envelope, notice.title)
+    """Return the mail of a notice; it joins the thread of the mail that asked for the fax, if its reader sent that.
+
+    ``machine`` makes it a report.
+    """
+    simulated = language.say("simulated") if notice.simulated else ""
+    message = _message(identity, envelope, f"{simulated}{notice.title}")
     message["Auto-Submitted"] = "auto-replied" if thread.message_id else "auto-generated"
     _join(message, thread)
-    message.set_content(language.render("notice.txt", notice=notice))
-    message.add_alternative(language.render("notice.html", notice=notice), subtype="html")
+    body = message if machine is None else MIMEPart(policy=message.policy)
+    _write(body, language, "notice", {"notice": notice})
     for one in enclosed:
-        message.add_attachment(one.data, *one.media_type.split("/"), filename=one.name)
+        body.add_attachment(one.data, *one.media_type.split("/"), filename=one.name)
+    if machine is not None:
+        multipart.enclose(message, body, machine)
     return _letter(message, envelope, sender="")
 
 
@@ -156,6 +166,12 @@ def refusal_letter(
     message.set_content(language.render("refusal.txt", **values))
     message.add_alternative(language.render("refusal.html", **values), subtype="html")
     return _letter(message, envelope, sender="")
+
+
+def _write(body: MIMEPart, language: Language, template: str, values: dict[str, Any]) -> None:
+    """Write what people read, as text and as HTML."""
+    body.set_content(language.render(f"{template}.txt", **values))
+    body.add_alternative(language.render(f"{template}.html", **values), subtype="html")
 
 
 def _message(identity: Identity, envelope: Envelope, subject: str) -> EmailMessage:

@@ -10,10 +10,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.fax import Direction, Outbound, state, terminal
+from relay.ledger import submit
 from relay.mailer import record as records
 from relay.mailer.receipt import receipt
 from relay.outbox import Delivered, Outcome, Patience, Post, Refused
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 from transport.accounts import DEVICE
 
 if TYPE_CHECKING:

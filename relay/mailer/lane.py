@@ -1,18 +1,17 @@
 """The outbox's mail lane: which events are mailed to whom, and how one delivery becomes a letter.
 
-A fax that waits for a person: a mail to each who may decide (:mod:`relay.mailer.asking`). A fax that we sent and that
-has ended: one receipt for its sender, where the sender is known and may be written to
-(RFC 3834 section 2), and before it a notice where the fax waits for the hours of sending. A fax that we received: a
-mail to each mailbox of its number. A mail that was fetched and is not faxed: the reason, for its proven sender. A mail
-that is refused ends there: it is never answered by another mail.
+A fax that waits for a person: a mail to each who may decide (:mod:`relay.mailer.asking`). A fax that we sent: what its
+sender is owed (:mod:`relay.mailer.owed`), as a report for machines too where the sender's server asked for one (RFC
+3464). A fax that we received: a mail to each mailbox of its number. A mail that was fetched and is not faxed: the
+reason, for its proven sender. A mail that is refused ends there: it is never answered by another mail.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from relay.fax import Direction, Inbound, Outbound, state, terminal
-from relay.mailer import asking, writing
+from relay.fax import Direction, Inbound, Outbound, state
+from relay.mailer import asking, dsn, notice, owed, writing
 from relay.mailer import record as records
 from relay.mailer.compose import (
     Envelope,
@@ -24,7 +23,7 @@ from relay.mailer.compose import (
     received_letter,
     refusal_letter,
 )
-from relay.mailer.notice import waiting
+from relay.mailer.owed import to_sender
 from relay.mailer.receipt import Status, receipt
 from relay.mailer.received import received_fax
 from relay.outbox import RECEIVED_FAX, REFUSAL, Delivered, Outcome, Patience, Post
@@ -38,14 +37,14 @@ if TYPE_CHECKING:
     from relay.mailer.enclosures import Enclosures
     from relay.mailer.language import Languages
     from relay.mailer.letter import Carrier, Letter
+    from relay.mailer.multipart import Machine
     from relay.mailer.record import Record
     from relay.store.engine import Store
     from relay.store.queue import Claim
 
-RECEIPT: Final = "receipt"
 MISSED_FAX: Final = "missed_fax"
-WAITING: Final = "waiting"
 
+_NOTICES: Final = frozenset({owed.WAITING, owed.ACCEPTED, owed.DELAYED})
 #: Whose sender may want it sent again.
 _RESENDABLE = frozenset({Status.FAILED, Status.UNCERTAIN})
 
@@ -54,7 +53,8 @@ class MailLane:
     """Mails receipts and received faxes.
 
     ``resend_link``: gives the URL that sends a fax again, and when it ends, for a fax id and the time at which it is
-    given out. ``answer_link``: gives those by which people decide. A mailbox is never suspended: each mail is tried
+    given out. ``answer_link``: gives those by which people decide. ``hostname``: what the relay calls itself in
+    reports. A mailbox is never suspended: each mail is tried
     for three days and then fails with the server's words.
     """
 
@@ -70,6 +70,7 @@ class MailLane:
         resend_link: Callable[[int, float], tuple[str, float]],
         answer_link: asking.AnswerLink,
         *,
+        hostname: str,
         zone: tzinfo,
         patience: Patience | None = None,
     ) -> None:
@@ -81,6 +82,7 @@ class MailLane:
         self._languages = languages
         self._identity = identity
         self._resend_link = resend_link
+        self._hostname = hostname
         self._zone = zone
 
     def routes(self, event: sa.Row[Any], fax: sa.Row[Any], submission: sa.Row[Any] | None) -> list[Post]:
@@ -92,7 +94,7 @@ class MailLane:
         if isinstance(after, Outbound):
             if after is Outbound.HELD:
                 return asking.posts(event, fax, submission)
-            return _to_sender(event, after, fax, submission)
+            return to_sender(event, after, fax, submission)
         if after is Inbound.RECEIVED:
             kind = RECEIVED_FAX
         elif after is Inbound.UNDELIVERABLE and event.before == Inbound.RECEIVING.value:
@@ -107,15 +109,33 @@ class MailLane:
         if claim.row.kind == REFUSAL:
             return await self._carrier.send(self._refusal(claim.row.payload, envelope))
         record = await self._store.read(records.read, claim.row.fax_id)
+        if claim.row.kind == owed.DELAYED and owed.moot(record):
+            return Delivered("not sent: there is no delay to tell of any more")
+        if claim.row.kind in _NOTICES:
+            return await self._carrier.send(self._notice(claim.row.kind, record, envelope))
         if claim.row.kind in asking.KINDS:
             return await self._ask(record, claim.row.kind, envelope)
-        compose = {RECEIPT: self._receipt, WAITING: self._waiting}.get(claim.row.kind, self._received)
+        compose = self._receipt if claim.row.kind == owed.RECEIPT else self._received
         return await self._carrier.send(await compose(record, envelope))
 
-    async def _waiting(self, record: Record, envelope: Envelope) -> Letter:
+    def _notice(self, kind: str, record: Record, envelope: Envelope) -> Letter:
         language = self._languages.get(record.fax.settings.get("language", "en"))
-        notice = waiting(record, language, self._zone)
-        return notice_letter(notice, language, self._identity, envelope, thread=_thread(record))
+        match kind:
+            case owed.WAITING:
+                told = notice.waiting(record, language, self._zone)
+            case owed.DELAYED:
+                told = notice.delayed(record, language, self._zone, envelope.made_at)
+            case _:
+                told = notice.accepted(record, language, self._zone)
+        return notice_letter(
+            told, language, self._identity, envelope, thread=_thread(record), machine=self._machine(record, envelope)
+        )
+
+    def _machine(self, record: Record, envelope: Envelope) -> Machine | None:
+        """Return the report for machines, where the sender's server asked for one."""
+        if dsn.wishes_of(record.fax).notify is None:
+            return None
+        return dsn.machine(record, self._hostname, envelope.made_at)
 
     async def _ask(self, record: Record, kind: str, envelope: Envelope) -> Outcome:
         """Mail about a fax that waits for a person, unless it waits no more."""
@@ -146,6 +166,7 @@ class MailLane:
             thread=_thread(record),
             pdf=await self._enclosures.receipt_pdf(told, record),
             resend=self._invitation(record, told.status, envelope.made_at),
+            machine=self._machine(record, envelope),
         )
 
     async def _received(self, record: Record, envelope: Envelope) -> Letter:
@@ -178,21 +199,6 @@ class MailLane:
             return None  # whoever decides about it has answered: a link would only ask again
         url, until = self._resend_link(record.fax.id, at)
         return Invitation(url, writing.moment(until, self._zone))
-
-
-def _to_sender(event: sa.Row[Any], after: Outbound, fax: sa.Row[Any], submission: sa.Row[Any] | None) -> list[Post]:
-    """Return what the sender of a fax is told, where there is one who may be written to."""
-    if submission is None or not submission.answerable or not submission.sender:
-        return []
-    wish = fax.settings.get("notify", "all")
-    if wish == "none" or (wish == "failure" and (after is Outbound.SENT or not terminal(after))):
-        return []
-    if terminal(after):
-        return [_post(fax.id, RECEIPT, submission.sender)]
-    first = after is Outbound.QUEUED and event.before != Outbound.DIALING.value
-    if first and (event.detail or {}).get("waits_until") is not None:
-        return [_post(fax.id, WAITING, submission.sender)]
-    return []
 
 
 def _thread(record: Record) -> Thread:

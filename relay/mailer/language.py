@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 import yaml
 
+from relay.mailer import writing
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from transport.seam import Cause
 
 ENGLISH: Final = "en"
+_MINUTE: Final = 60
+_KIBI: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,39 @@ class Language:
     causes: Mapping[str, CauseWords]
     environment: jinja2.Environment
 
+    @property
+    def right_to_left(self) -> bool:
+        """Whether it is written from right to left."""
+        return self.sentences["direction"] == "rtl"
+
     def say(self, key: str, **values: object) -> str:
         """Return a sentence with its values."""
-        return self.sentences[key].format(**values)
+        return self.sentences[key].format(**{name: self.embed(str(value)) for name, value in values.items()})
+
+    def embed(self, value: str) -> str:
+        """Return a value as it stands in a sentence: a telephone number keeps its order among words that run left."""
+        return writing.left_to_right(value) if self.right_to_left else value
 
     def count(self, key: str, count: int, **values: object) -> str:
         """Return the sentence for this many: ``KEY_one`` or ``KEY_other``."""
         return self.say(f"{key}_{'one' if count == 1 else 'other'}", count=count, **values)
+
+    def duration(self, seconds: float) -> str:
+        """Return a duration, such as ``1 min 48 s``."""
+        minutes, rest = divmod(round(seconds), _MINUTE)
+        if not minutes:
+            return self.say("seconds", seconds=rest)
+        return (
+            self.say("minutes_seconds", minutes=minutes, seconds=rest) if rest else self.say("minutes", minutes=minutes)
+        )
+
+    def size(self, count: int) -> str:
+        """Return a count of bytes, such as ``24 KB``."""
+        return self.say("bytes", count=count) if count < _KIBI else self.say("kilobytes", count=round(count / _KIBI))
+
+    def weekday(self, at: datetime) -> str:
+        """Return the name of a day of the week."""
+        return self.say(f"weekday_{at.isoweekday()}")
 
     def cause(self, cause: Cause) -> CauseWords:
         """Return how a cause is told."""
@@ -62,13 +93,15 @@ class Languages:
 
     @cached_property
     def _environment(self) -> jinja2.Environment:
-        return jinja2.Environment(
+        environment = jinja2.Environment(
             loader=jinja2.PackageLoader("templates", "mail"),
             autoescape=jinja2.select_autoescape(["html"]),
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        environment.filters["ltr"] = writing.left_to_right
+        return environment
 
     @cached_property
     def _known(self) -> dict[str, Language]:

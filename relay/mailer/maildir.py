@@ -16,14 +16,15 @@ from relay.outbox import Deferred, Delivered, Outcome
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relay.mailer.letter import Letter
+    from relay.mailer.letter import Letter, Signing
 
 
 class Maildir:
-    """A carrier that keeps every letter in ``folder``."""
+    """A carrier that keeps every letter in ``folder``, signed by ``sign``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sign: Signing | None = None) -> None:
         self._folder = folder
+        self._sign = sign
 
     async def send(self, letter: Letter) -> Outcome:
         """Write the letter, unless it is there."""
@@ -42,7 +43,7 @@ class Maildir:
         work = self._folder / "tmp" / name
         envelope = f"Return-Path: <{letter.sender}>\nDelivered-To: {letter.recipient}\n"
         with work.open("wb") as file:
-            file.write(envelope.encode() + letter.content("\n"))
+            file.write(envelope.encode() + letter.content("\n", self._sign))
             file.flush()
             os.fsync(file.fileno())
         work.replace(self._folder / "new" / name)

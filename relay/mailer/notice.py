@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
-from policies.hours import moment
 from relay import hours
 from relay.mailer import writing
+from relay.mailer.dsn import last_cause, retries_until
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -27,7 +29,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """``title``: for a subject line; ``facts``: what fax it is, as label and value; all text, ready to read."""
+    """``title``: for a subject line; ``facts``: what fax it is, as label and value; all text, ready to read.
+
+    ``simulated``: a call of it used no telephone line.
+    """
 
     title: str
     headline: str
@@ -35,6 +40,57 @@ class Notice:
     facts: tuple[tuple[str, str], ...]
     offers: tuple[Offer, ...]
     fax_id: str
+    simulated: bool = False
+
+
+def accepted(record: Record, language: Language, zone: tzinfo) -> Notice:
+    """Return the notice of a fax that waits for its first call."""
+    to = writing.number(record.fax.peer)
+    return Notice(
+        title=language.say("title_accepted", to=to),
+        headline=language.say("waiting", to=to),
+        lines=(language.say("receipt_follows"),),
+        facts=facts(record, language, zone),
+        offers=(),
+        fax_id=str(record.fax.id),
+    )
+
+
+def delayed(record: Record, language: Language, zone: tzinfo, now: float) -> Notice:
+    """Return the notice of a fax that has not ended by ``now``, in seconds since 1970."""
+    cause, to = last_cause(record), writing.number(record.fax.peer)
+    lines = [language.say("not_called_yet")]
+    if cause is not None:
+        calls = [one for one in record.attempts if one.cause]
+        last = writing.moment(calls[-1].started_at, zone)
+        lines = [
+            language.count("called_in_vain", len(calls), last=last),
+            language.say("last_call", sentence=language.cause(cause).sentence),
+        ]
+    until = (language.say("fact_until"), writing.moment(retries_until(record, now), zone))
+    return Notice(
+        title=language.say("title_delayed", to=to),
+        headline=language.say("delayed", to=to),
+        lines=(" ".join(lines), language.say("nothing_to_do")),
+        facts=(*facts(record, language, zone), until),
+        offers=(),
+        fax_id=str(record.fax.id),
+        simulated=_simulated(record),
+    )
+
+
+def processed(record: Record, language: Language, zone: tzinfo) -> Notice:
+    """Return what people read in the disposition notification of a fax that was confirmed (RFC 8098 section 3)."""
+    to = writing.number(record.fax.peer)
+    return Notice(
+        title=language.say("title_processed", to=to),
+        headline=language.say("processed", to=to),
+        lines=(language.say("not_read"),),
+        facts=facts(record, language, zone),
+        offers=(),
+        fax_id=str(record.fax.id),
+        simulated=_simulated(record),
+    )
 
 
 def waiting(record: Record, language: Language, zone: tzinfo) -> Notice:
@@ -50,7 +106,10 @@ def waiting(record: Record, language: Language, zone: tzinfo) -> Notice:
             fax_id=str(record.fax.id),
         )
     kept = hours.of_settings(record.fax.settings)
-    until = moment(kept, record.fax.not_before) if kept else writing.moment(record.fax.not_before, zone)
+    until = writing.moment(record.fax.not_before, zone)
+    if kept is not None:  # in the hours' own zone, as their policy is written
+        at = datetime.fromtimestamp(record.fax.not_before, ZoneInfo(kept.zone))
+        until = language.say("until", weekday=language.weekday(at), time=f"{at:%Y-%m-%d %H:%M} ({kept.zone})")
     return Notice(
         title=language.say("title_waiting", to=to),
         headline=language.say("waiting", to=to),
@@ -73,3 +132,7 @@ def facts(record: Record, language: Language, zone: tzinfo) -> tuple[tuple[str, 
         ("accepted", writing.moment(fax.created_at, zone)),
     )
     return tuple((language.say(key), value) for key, value in known if value)
+
+
+def _simulated(record: Record) -> bool:
+    return any((one.result or {}).get("simulated", False) for one in record.attempts)

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
-from relay.fax import Outbound
 from relay.mailer import writing
+from relay.mailer.dsn import ended_by_call
+from relay.mailer.language import ENGLISH
 from transport.seam import Cause
 
 if TYPE_CHECKING:
@@ -128,10 +129,10 @@ def receipt(record: Record, language: Language, zone: tzinfo) -> Receipt:
         times=_times(record, language, zone),
         pages_confirmed=str(fax.pages_confirmed),
         pages=str(pages) if pages is not None else "",
-        attempts=tuple(_call(one, pages, language, zone) for one in record.attempts),
-        total_line_time=writing.duration(talk) if talk else "",
+        attempts=tuple(_call(one, pages, language, zone, last=one is record.attempts[-1]) for one in record.attempts),
+        total_line_time=language.duration(talk) if talk else "",
         sha256=transmitted[-1].transmitted if transmitted else "",
-        size=writing.size(transmitted[-1].transmitted_size) if transmitted else "",
+        size=language.size(transmitted[-1].transmitted_size) if transmitted else "",
         billing=fax.settings.get("billing", ""),
         simulated=any(_result(one).get("simulated", False) for one in record.attempts),
     )
@@ -148,7 +149,7 @@ def _explanation(record: Record, status: Status, language: Language, zone: tzinf
             parts = [language.say("unconfirmed"), partly, language.say("ask_first")]
         case Status.CANCELLED:
             parts = [partly or ("" if record.attempts else language.say("no_call"))]
-        case Status.FAILED if _ended_by_call(record):
+        case Status.FAILED if ended_by_call(record):
             words = language.cause(Cause(record.attempts[-1].cause))
             tried = _tried(record, language, zone)
             if len({one.cause for one in record.attempts}) > 1:
@@ -156,15 +157,8 @@ def _explanation(record: Record, status: Status, language: Language, zone: tzinf
             else:
                 parts = [words.sentence, tried, partly, words.advice]
         case Status.FAILED:
-            parts = [writing.sentence(fax.reason), partly]
+            parts = [language.embed(writing.sentence(fax.reason)), partly]
     return " ".join(part for part in parts if part)
-
-
-def _ended_by_call(record: Record) -> bool:
-    """Whether a call's end failed the fax, and not a refusal or an administrator while it waited."""
-    moves = [event for event in record.events if event.after == record.fax.state]
-    called = bool(record.attempts) and record.attempts[-1].cause is not None
-    return called and bool(moves) and moves[-1].before == Outbound.DIALING.value
 
 
 def _tried(record: Record, language: Language, zone: tzinfo) -> str:
@@ -182,16 +176,16 @@ def _times(record: Record, language: Language, zone: tzinfo) -> tuple[Moment, ..
     return tuple(Moment(language.say(label), writing.moment(at, zone)) for label, at in known)
 
 
-def _call(row: sa.Row[Any], pages: int | None, language: Language, zone: tzinfo) -> Call:
+def _call(row: sa.Row[Any], pages: int | None, language: Language, zone: tzinfo, *, last: bool) -> Call:
     result = _result(row)
     answered, negotiated = bool(result.get("talk_seconds")), bool(result.get("bit_rate"))
     return Call(
         number=str(row.ordinal),
         started=writing.moment(row.started_at, zone),
-        ring=writing.duration(result["ring_seconds"]) if result.get("ring_seconds") else "",
-        talk=writing.duration(result["talk_seconds"]) if answered else "",
+        ring=language.duration(result["ring_seconds"]) if result.get("ring_seconds") else "",
+        talk=language.duration(result["talk_seconds"]) if answered else "",
         trunk=row.trunk,
-        media=("T.38" if result.get("t38") else "audio") if answered else "",
+        media=("T.38" if result.get("t38") else language.say("audio")) if answered else "",
         speed=f"{result['bit_rate']} bit/s {result.get('modem', '')}".strip() if negotiated else "",
         coding=result.get("coding", ""),
         ecm=("yes" if result["ecm"] else "no") if negotiated else "",
@@ -199,9 +193,16 @@ def _call(row: sa.Row[Any], pages: int | None, language: Language, zone: tzinfo)
         sip=_code(result, "sip"),
         t30=_code(result, "t30"),
         outcome=language.cause(Cause(row.cause)).outcome if row.cause else "",
-        pages_confirmed=f"{row.pages_confirmed} of {pages if pages is not None else '?'}",
-        next=writing.sentence(row.next),
+        pages_confirmed=language.say("of", confirmed=row.pages_confirmed, pages=pages if pages is not None else "?"),
+        next=_next(row, language, last=last),
     )
+
+
+def _next(row: sa.Row[Any], language: Language, *, last: bool) -> str:
+    """Return what followed a call. The history is kept in English; another language says less."""
+    if language.name == ENGLISH:
+        return writing.sentence(row.next)
+    return "" if last else language.say("another_call", number=row.ordinal + 1)
 
 
 def _result(row: sa.Row[Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def received_fax(record: Record, language: Language, zone: tzinfo) -> ReceivedFa
         csid=writing.one_line(fax.remote_ident),
         pages=pages,
         time=writing.moment(fax.created_at, zone),
-        duration=writing.duration(result.get("talk_seconds", 0.0)),
+        duration=language.duration(result.get("talk_seconds", 0.0)),
         warning=warning,
         file_name=f"fax_{fax.id}_{writing.day(fax.created_at, zone)}.pdf" if pages else "",
         fax_id=str(fax.id),

@@ -8,6 +8,7 @@ Message-ID.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,7 @@ from relay.mailer import writing
 from relay.outbox import Deferred, Delivered, Outcome, Refused
 
 if TYPE_CHECKING:
-    from relay.mailer.letter import Letter
+    from relay.mailer.letter import Letter, Signing
 
 _WORDS = 500
 _PERMANENT: Final = 500  # RFC 5321 section 4.2.1: 5yz
@@ -33,8 +34,15 @@ class Smarthost:
     Raises :class:`relay.errors.SettingsError` where the password's reference names nothing.
     """
 
-    def __init__(self, server: configuration.Smarthost, hostname: str, trust: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        server: configuration.Smarthost,
+        hostname: str,
+        trust: ssl.SSLContext | None = None,
+        sign: Signing | None = None,
+    ) -> None:
         """``hostname``: what we call ourselves; ``trust``: whose certificates count, the system's unless told."""
+        self._sign = sign
         self._server = server
         self._hostname = hostname
         self._trust = trust or ssl.create_default_context()
@@ -75,10 +83,9 @@ class Smarthost:
         options = ["SMTPUTF8", "BODY=8BITMIME"] if letter.international else []
         if letter.international and not client.supports_extension("SMTPUTF8"):
             return Refused(f"{self._where} cannot take mail for {letter.recipient}: it does not know SMTPUTF8")
+        content = await asyncio.to_thread(letter.content, "\r\n", self._sign)
         try:
-            _, answer = await client.sendmail(
-                letter.sender, [letter.recipient], letter.content("\r\n"), mail_options=options
-            )
+            _, answer = await client.sendmail(letter.sender, [letter.recipient], content, mail_options=options)
         except aiosmtplib.SMTPRecipientsRefused as refused:
             return self._answered(refused.recipients[0])
         except aiosmtplib.SMTPResponseException as refused:

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from relay.fax import Outbound
 from relay.outbound.ladder import ADVANCING
 from relay.outcome import Decision, RetryRule, Ways, decide
+from relay.resubmission import coarser_document
 from relay.store import destinations, faxes, queue, routes, traces
 from relay.store.destinations import Lesson
 from relay.store.tables import attempt, document
-from relay.submission import COARSEST, coarser_document
+from relay.submission import COARSEST
 from transport.messages import encode
 from transport.seam import CallResult, Cause
 

@@ -47,16 +47,27 @@ def post(
     posts: Iterable[Post],
     now: float,
 ) -> None:
-    """Write deliveries that are due at once."""
+    """Write deliveries that are due at once, or after the time that they name."""
     for one in posts:
+        due = now + one.after
         connection.execute(
             delivery.insert().values(
                 id=ids(), lane=lane, target=one.target, order_key=one.order_key, kind=one.kind,
-                fax_id=fax_id, event_id=event_id, payload=dict(one.payload), state=State.DUE.value, not_before=now,
-                created_at=now,
+                fax_id=fax_id, event_id=event_id, payload=dict(one.payload), state=State.DUE.value, not_before=due,
+                created_at=due,
             )
         )  # fmt: skip
         announce(connection, Topic.OUTBOX)
+
+
+def withdraw(connection: sa.Connection, fax_id: int, now: float) -> None:
+    """End what was made ahead of its time for a fax that has ended: nobody waits to hear that it takes long."""
+    ahead = sa.and_(
+        delivery.c.fax_id == fax_id, delivery.c.state == State.DUE.value, delivery.c.created_at > now,
+        delivery.c.attempts == 0,
+    )  # fmt: skip
+    ended = {"state": State.DONE.value, "answer": "not sent: the fax has ended", "ended_at": now}
+    connection.execute(delivery.update().where(ahead).values(ended))
 
 
 def conclude(connection: sa.Connection, ids: IdSource, claim: queue.Claim, verdict: Verdict, now: float) -> None:

@@ -39,13 +39,15 @@ class State(Enum):
 class Post:
     """One delivery to make: to ``target``, of ``kind``.
 
-    Those of one ``order_key`` go out in order, others side by side.
+    Those of one ``order_key`` go out in order, others side by side. ``after``: seconds until it is due; it counts as
+    made then.
     """
 
     target: str
     kind: str
     order_key: str
     payload: Mapping[str, Any] = field(default_factory=dict)
+    after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

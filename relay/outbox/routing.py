@@ -67,6 +67,8 @@ class Router:
         for lane in self._lanes:
             posts = lane.routes(row, fax, asked)
             deliveries.post(connection, self._ids, lane.name, fax.id, row.id, posts, now)
+        if row.kind in _ENDS:
+            deliveries.withdraw(connection, fax.id, now)
         connection.execute(event.update().where(event.c.id == row.id).values(routed=True))
         if row.kind == "fax.received":
             deliveries.settle(connection, self._ids, fax.id, now)  # a number without a mailbox delivers to nobody

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,10 +12,11 @@ from relay.store.tables import destination
 from transport.accounts import DEVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 #: How long a lesson counts unless the policy says otherwise, seconds.
 LIFE = 30 * 86400.0
+_LESSONS: Final = sa.select(destination).where(destination.c.peer.in_(sa.bindparam("peers", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,19 @@ def taught_by(peer: str, settings: Mapping[str, Any]) -> str:
 def recall(connection: sa.Connection, peer: str, settings: Mapping[str, Any], now: float) -> Lesson:
     """Return what is known of a destination; each part of it grows old by itself, by the fax's ``settings``."""
     peer = taught_by(peer, settings)
-    since = now - settings.get("retries", {}).get("remember", LIFE)
-    row = connection.execute(sa.select(destination).where(destination.c.peer == peer)).first()
+    return still(lessons(connection, {peer}).get(peer), settings, now)
+
+
+def lessons(connection: sa.Connection, peers: Collection[str]) -> dict[str, sa.Row[Any]]:
+    """Return the rows of ``peers`` (see :func:`taught_by`) that calls taught something about."""
+    return {row.peer: row for row in connection.execute(_LESSONS, {"peers": list(peers)})}
+
+
+def still(row: sa.Row[Any] | None, settings: Mapping[str, Any], now: float) -> Lesson:
+    """Return what of a destination's row is not too old for a fax with ``settings``."""
     if row is None:
         return Lesson()
+    since = now - settings.get("retries", {}).get("remember", LIFE)
     return Lesson(
         row.rung if (row.rung_at or 0.0) > since else None,
         row.resolution if (row.resolution_at or 0.0) > since else None,

@@ -8,7 +8,7 @@ All functions run inside a caller's transaction.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -21,7 +21,7 @@ from relay.store.engine import Topic, announce
 from relay.store.tables import audit, event, fax
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from relay.ids import IdSource
 
@@ -58,13 +58,28 @@ def _told_of_erased(left: sa.Row[Any]) -> str:
 def create(connection: sa.Connection, ids: IdSource, values: Mapping[str, Any], *, reason: str) -> int:
     """Insert a fax in its first state and return its id. ``values``: columns of ``fax``, ``created_at`` among them."""
     fax_id = ids()
-    direction = Direction(values["direction"])
-    first = Outbound.ACCEPTED if direction is Direction.OUTBOUND else Inbound.RECEIVING
-    connection.execute(
-        fax.insert().values(id=fax_id, state=first.value, reason=reason, updated_at=values["created_at"], **values)
-    )
-    _tell(connection, ids, fax_id, values["created_at"], f"fax.{first.value}", after=first.value, reason=reason)
+    create_all(connection, ids, [{**values, "id": fax_id, "reason": reason}])
     return fax_id
+
+
+def create_all(connection: sa.Connection, ids: IdSource, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert faxes of the same columns, ``id``, ``reason`` and ``created_at`` among them, in their first state."""
+    if not rows:
+        return
+    firsts = [Outbound.ACCEPTED if row["direction"] == Direction.OUTBOUND.value else Inbound.RECEIVING for row in rows]
+    connection.execute(
+        fax.insert(),
+        [
+            {**row, "state": first.value, "updated_at": row["created_at"]}
+            for row, first in zip(rows, firsts, strict=True)
+        ],
+    )
+    events = [
+        _event(ids, row["id"], row["created_at"], f"fax.{first.value}", after=first.value, reason=row["reason"])
+        for row, first in zip(rows, firsts, strict=True)
+    ]
+    connection.execute(event.insert(), [{**one, "seq": 1} for one in events])
+    _announce(connection, routed=all(one["routed"] for one in events))
 
 
 def move(
@@ -163,8 +178,13 @@ def _left(before: life.State) -> dict[str, Any]:
     return {"lease_owner": None, "lease_until": None}
 
 
-def _tell(
-    connection: sa.Connection,
+def _tell(connection: sa.Connection, ids: IdSource, fax_id: int, at: float, kind: str, **told: Any) -> None:
+    row = _event(ids, fax_id, at, kind, **told)
+    connection.execute(_NEXT_EVENT, {**row, "of_fax": fax_id})
+    _announce(connection, routed=row["routed"])
+
+
+def _event(
     ids: IdSource,
     fax_id: int,
     at: float,
@@ -175,18 +195,26 @@ def _tell(
     reason: str = "",
     detail: Mapping[str, Any] | None = None,
     routed: bool = False,
-) -> None:
-    routed = routed or kind in _INTERNAL
-    last = sa.select(sa.func.coalesce(sa.func.max(event.c.seq), 0) + 1).where(event.c.fax_id == fax_id)
-    connection.execute(
-        event.insert().values(
-            id=ids(), fax_id=fax_id, seq=last.scalar_subquery(), at=at, kind=kind, before=before, after=after,
-            reason=reason, detail=detail and dict(detail), routed=routed,
-        )
-    )  # fmt: skip
+) -> dict[str, Any]:
+    """Return an event's row without its ``seq``."""
+    return {
+        "id": ids(), "fax_id": fax_id, "at": at, "kind": kind, "before": before, "after": after, "reason": reason,
+        "detail": detail and dict(detail), "routed": routed or kind in _INTERNAL,
+    }  # fmt: skip
+
+
+def _announce(connection: sa.Connection, *, routed: bool) -> None:
     announce(connection, Topic.PROGRESS)
     if not routed:
         announce(connection, Topic.OUTBOX)
+
+
+#: An event behind those that its fax (``of_fax``) has.
+_NEXT_EVENT: Final = event.insert().values(
+    seq=sa.select(sa.func.coalesce(sa.func.max(event.c.seq), 0) + 1)
+    .where(event.c.fax_id == sa.bindparam("of_fax"))
+    .scalar_subquery()
+)
 
 
 def check_resend(row: sa.Row[Any]) -> None:

@@ -14,9 +14,9 @@ from fastapi import APIRouter, Response
 from relay.errors import IllegalMove, NotFound
 from relay.fax import Outbound, terminal
 from relay.mailer import writing
+from relay.resubmission import resubmit
 from relay.store import faxes
 from relay.store.tables import link_use
-from relay.submission import resubmit
 from relay.web.links import Action, BadLink, EndedLink, Link, Links
 from relay.web.pages import Page, Pages
 

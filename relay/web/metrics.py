@@ -107,7 +107,8 @@ class _Seen(Collector):
         yield _gauge("channels", "Channels of each trunk.", ("trunk", "use"), seen.channels)
         lanes = seen.lanes
         yield _gauge("outbox_due", "Deliveries that wait.", ("lane",), [((one.lane,), one.due) for one in lanes])
-        ages: Rows = [((one.lane,), seen.at - one.oldest if one.oldest is not None else 0.0) for one in lanes]
+        # A delivery that is made ahead of its time lies in the future.
+        ages: Rows = [((one.lane,), max(seen.at - one.oldest, 0.0) if one.oldest is not None else 0.0) for one in lanes]
         yield _gauge("outbox_oldest_seconds", "Age of the oldest delivery that waits.", ("lane",), ages)
         yield _counter(
             "outbox_failed", "Deliveries given up or refused.", ("lane",), [((one.lane,), one.failed) for one in lanes]

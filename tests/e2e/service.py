@@ -45,7 +45,8 @@ class Relay:
     """One service with its folder.
 
     ``exchange``: the socket of a simulated network that runs outside; ``behaviours``: YAML lines of its numbers.
-    ``policy``: the text of its policy file in place of the usual one; ``lines``: the section of its settings.
+    ``policy``: the text of its policy file in place of the usual one; ``lines``: the section of its settings;
+    ``processes``: those that accept mail, 0 for main itself.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Relay:
         retries: str = QUICK_RETRIES,
         policy: str = "",
         lines: str = "",
+        processes: int = 0,
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
@@ -73,7 +75,7 @@ class Relay:
         table = f"    behaviours:\n{behaviours}" if behaviours else ""
         simulated = f"lines:\n  simulated:\n{network}{table}" if network or table else ""
         self.config.write_text(
-            "data: data\nsmtp:\n  listeners:\n    - port: 0\nweb:\n  port: 0\n"
+            f"data: data\nsmtp:\n  listeners:\n    - port: 0\n  processes: {processes}\nweb:\n  port: 0\n"
             "log:\n  format: json\n  full_numbers: true\n" + (lines or simulated)
         )
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from ..conftest import need
 from .service import OFFICE_B, Relay
 
 
-def test_blob_directory_and_journal_are_synced_before_each_250(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [0, 2])
+def test_blob_directory_and_journal_are_synced_before_each_250(tmp_path: Path, processes: int) -> None:
     """Lost otherwise: a power failure after the 250 loses a fax that its sender believes is on its way."""
     need("strace")
-    relay, trace = Relay(tmp_path), tmp_path / "trace"
+    relay, trace = Relay(tmp_path, processes=processes), tmp_path / "trace"
     watch = "trace=fsync,fdatasync,rename,renameat,renameat2,sendto,sendmsg,write"
     relay.start("strace", "-f", "-y", "-qq", "-s", "80", "--seccomp-bpf", "-e", watch, "-o", str(trace))
     for number in range(3):

@@ -74,7 +74,7 @@ class House:
     async def expire(self) -> None:
         """End what has waited too long."""
         relay = self.relay
-        while await waiting.step(relay.store, relay.blobs, relay.desk._ids, self.clock()):
+        while await waiting.step(relay.store, relay.blobs, relay.committer._ids, self.clock()):
             pass
 
     def mails(self) -> list[EmailMessage]:
@@ -92,7 +92,7 @@ class House:
     async def press(self, path: str, method: str = "POST", **form: str) -> httpx.Response:
         """Press the button of a page, or look at it."""
         services = Services(
-            self.relay.store, self.relay.desk._ids, self.clock, self.links, self.lane._enclosures, Languages(),
+            self.relay.store, self.relay.committer._ids, self.clock, self.links, self.lane._enclosures, Languages(),
             PolicyHolder(self.folder / "policies").trunks_again,
         )  # fmt: skip
         transport = httpx.ASGITransport(build(services))
@@ -124,17 +124,17 @@ def links_of(mail: EmailMessage) -> dict[str, str]:
 async def house_of(folder: Path, settings: Smtp, text: str, **more: Any) -> AsyncIterator[House]:
     """Open a house whose policy is ``text``."""
     async with listening(folder, settings, text, **more) as relay:
-        clock = relay.desk._clock = Clock()
+        clock = relay.desk._clock = relay.committer._clock = Clock()
         links = Links(b"k" * 32, life=604_800.0)
         enclosures = Enclosures(cast("Converter", Drawing()), relay.blobs)
         lane = MailLane(
             relay.store, Maildir(folder / "mail"), enclosures, Languages(), Identity("fax@fax.example.com", "Fax"),
             lambda fax_id, at: links.url(_BASE, Action.RESEND, fax_id, at),
             lambda answer, fax_id, position, until: links.answer(_BASE, Action(answer), fax_id, position, until),
-            zone=UTC,
+            hostname="fax.example.com", zone=UTC,
         )  # fmt: skip
         lease = queue.Lease("node-test")
-        ids = relay.desk._ids
+        ids = relay.committer._ids
         outbox = Outbox(relay.store, ids, clock, [lane], lease=lease, spread=random.Random(1))
         converter = cast("Converter", PlainConverter())
         preparing = Preparing(relay.store, relay.blobs, converter, ids, clock, lease=lease)

@@ -45,7 +45,7 @@ async def house(tmp_path: Path, settings: Smtp) -> AsyncIterator[House]:  # noqa
 def operations(house: House) -> Operations:
     """Return what the command line calls."""
     relay = house.relay
-    return Operations(relay.store, relay.blobs, relay.policy, relay.desk._ids, house.clock)
+    return Operations(relay.store, relay.blobs, relay.policy, relay.committer._ids, house.clock)
 
 
 async def test_a_fax_waits_until_an_approver_has_pressed_the_button(

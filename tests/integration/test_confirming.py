@@ -82,7 +82,7 @@ async def test_the_click_of_the_claimed_sender_lets_the_fax_go(
     assert again.status_code == 409
     assert "It was confirmed by alice@example.com on 2026-09-21 14:13 UTC." in again.text
     await Operations(
-        house.relay.store, house.relay.blobs, house.relay.policy, house.relay.desk._ids, house.clock
+        house.relay.store, house.relay.blobs, house.relay.policy, house.relay.committer._ids, house.clock
     ).fax_cancel(fax.id)
     await house.work()
     assert [mail["To"] for mail in house.mails()] == ["alice@example.com"] * 2
@@ -212,7 +212,7 @@ async def test_only_the_sender_can_confirm_and_an_administrator_can_end_it_witho
     await house.relay.send(letter(), TO)
     await house.work()
     relay = house.relay
-    asked = Operations(relay.store, relay.blobs, relay.policy, relay.desk._ids, house.clock)
+    asked = Operations(relay.store, relay.blobs, relay.policy, relay.committer._ids, house.clock)
     (fax,) = relay.faxes
     with pytest.raises(IllegalMove, match="nobody else can"):
         await asked.fax_approve(fax.id)

@@ -15,6 +15,7 @@ from policies import Policy, Retention
 from relay import housekeeping
 from relay.errors import IllegalMove, NotFound
 from relay.fax import Direction, Inbound, Outbound
+from relay.ledger import submit
 from relay.store import faxes
 from relay.store.blobs import LocalBlobs
 from relay.store.tables import (
@@ -30,7 +31,7 @@ from relay.store.tables import (
     submission_key,
     trace,
 )
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 
 if TYPE_CHECKING:
     from pathlib import Path

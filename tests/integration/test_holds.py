@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from relay.errors import Decided
 from relay.fax import Outbound
+from relay.ledger import submit
 from relay.store import confirmations, faxes, holds, queue
 from relay.store.tables import confirmation, document, fax, hold, submission
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 
 if TYPE_CHECKING:
     from relay.ids import IdSource

@@ -128,7 +128,7 @@ async def test_a_code_for_the_bill_stays_with_the_fax_and_is_on_the_receipt(
     await house.relay.send(letter(X_Fax_Billing="A-4711"), TO)
     await house.work()
     relay = house.relay
-    asked = Operations(relay.store, relay.blobs, relay.policy, relay.desk._ids, house.clock)
+    asked = Operations(relay.store, relay.blobs, relay.policy, relay.committer._ids, house.clock)
     (fax,) = relay.faxes
     await asked.fax_cancel(fax.id)
     await house.work()
@@ -154,7 +154,7 @@ async def test_a_sender_hears_what_it_asked_to_hear(
     await house.work()
     relay = house.relay
     (fax,) = relay.faxes
-    await Operations(relay.store, relay.blobs, relay.policy, relay.desk._ids, house.clock).fax_cancel(fax.id)
+    await Operations(relay.store, relay.blobs, relay.policy, relay.committer._ids, house.clock).fax_cancel(fax.id)
     await house.work()
     assert len(house.mails()) == mails
 

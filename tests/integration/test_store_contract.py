@@ -14,10 +14,11 @@ import sqlalchemy as sa
 
 from relay.errors import IllegalMove, LostClaim
 from relay.fax import Direction, Inbound, Outbound
+from relay.ledger import submit
 from relay.store import destinations, faxes, mailboxes, queue
 from relay.store.engine import Store, Topic, announce
 from relay.store.tables import channel, document, event, fax, metadata
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 
 if TYPE_CHECKING:
     from relay.ids import IdSource

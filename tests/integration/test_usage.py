@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from policies import Usage
 from relay.fax import Outbound
+from relay.ledger import submit
 from relay.store import faxes, usage
 from relay.store.tables import fax
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 
 if TYPE_CHECKING:
     from relay.ids import IdSource

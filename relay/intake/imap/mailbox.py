@@ -24,7 +24,7 @@ from relay.confine import MIB
 from relay.errors import Refusal, SettingsError
 from relay.intake.bounds import MAX_HEADER
 from relay.intake.imap.session import Declined, Gone, ImapFault, Server, Session, WrongCredentials
-from relay.intake.session import Spool
+from relay.intake.spool import Spool
 from relay.settings import secret
 from relay.store.mailboxes import Fate, Place
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from policies import BadAddress, Proof, normalise_address
+from policies import BadAddress, Proof, normalise_address, resolve_domain
 from relay.errors import Refusal
 from relay.intake.bounds import MAX_ADDRESSED
 from relay.intake.desk import Desk, Envelope
@@ -64,13 +64,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Sender:
-    """A message's sender as far as it is known. ``address``: whom a refusal may be mailed to."""
+    """A message's sender as far as it is known. ``address``: whom a refusal may be mailed to, in ``language``."""
 
     proofs: frozenset[Proof] = frozenset()
     address: str | None = None
     subject: str = ""
     message_id: str | None = None
     thread: str = ""
+    language: str = "en"
 
 
 class Judge:
@@ -149,7 +150,15 @@ class Judge:
             return _Sender()  # the desk refuses it
         proofs = await self._prover.proofs(message, address)
         writable = not (mail.automatic or mail.bounce or mail.looped) and not proofs.isdisjoint(_PROVEN)
-        return _Sender(proofs, address if writable else None, mail.subject, mail.message_id, mail.thread)
+        return _Sender(
+            proofs, address if writable else None, mail.subject, mail.message_id, mail.thread, self._language(mail)
+        )
+
+    def _language(self, mail: ParsedMessage) -> str:
+        """Return the language of the fax domain that the mail is for, English where it names none."""
+        named = [self._rule.domain or "", *(address.rpartition("@")[2] for address in mail.addressed)]
+        found = (resolve_domain(self._policy.current, name) for name in named)
+        return next((domain.language for domain in found if domain is not None), "en")
 
     def _addressed(self, mail: ParsedMessage) -> Addressed:
         check = self._desk.at_recipient
@@ -198,6 +207,7 @@ class Judge:
             "subject": sender.subject,
             "message_id": sender.message_id,
             "thread": sender.thread,
+            "language": sender.language,
         }
         one = Post(sender.address, REFUSAL, f"refusal:{self._ids()}", payload)
         post(connection, self._ids, "mail", None, None, [one], self._clock())

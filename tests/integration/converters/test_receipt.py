@@ -152,3 +152,20 @@ async def test_many_pages_are_shown_if_asked(converter: Converter, documents: Pa
     with pikepdf.open(tmp_path / "r.pdf") as file:
         assert len(file.pages) == 2
         assert len({key for page in file.pages for key in page.get_images()}) == 2
+
+
+async def test_a_hebrew_receipt_is_in_hebrew(converter: Converter, tmp_path: Path) -> None:
+    """Lost otherwise: an office's receipts are in a language that it does not read, or its numbers turn around."""
+    told: ReceiptSheet = {**sheet(), "headline": "הפקס שלך אל \u200e+972 3-765-4321\u200e נשלח."}
+    await converter.receipt_pdf(told, "he", tmp_path / "he.pdf", paper=Paper.A4)
+    words = text_of(tmp_path / "he.pdf")
+    for wanted in ("קבלה על פקס", "הפקס שלך אל", "2026-11-21 10:00:02 CET", "486 Busy Here"):
+        assert wanted in words
+    assert "Calls" not in words
+    # Programs guess the order of what they read out of a PDF; where it stands on the page is what people see.
+    page = pdfium.PdfDocument(tmp_path / "he.pdf")[0].get_textpage()
+    places = []
+    for part in ("שלך", "4321", "972", "נשלח"):
+        index, count = page.search(part).get_next()
+        places.append(min(page.get_charbox(one)[0] for one in range(index, index + count)))
+    assert places[0] > places[1] > places[2] > places[3]

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from relay.confine import Confinement, Sandbox
 from relay.ids import IdSource
+from relay.intake.committer import Committer
 from relay.intake.desk import Desk
 from relay.intake.imap.mailbox import Limits, Mailbox, Pace
 from relay.intake.imap.oauth import Tokens
@@ -42,6 +43,9 @@ POLICY = """
 domains:
   - name: fax.example.com
     default_region: IL
+  - name: fax.example.net
+    default_region: IL
+    language: he
 numbers:
   - number: +97231234567
     deliver_to: [alice@example.com]
@@ -201,7 +205,9 @@ async def bare_office(tmp_path: Path) -> AsyncIterator[Office]:
     confinement = Confinement(Sandbox.BUBBLEWRAP, ["relay.intake.mime_worker"])
     reader = MailReader(confinement, message_bytes=MESSAGE_BYTES)
     policy = PolicyHolder(folder)
-    desk = Desk(store, blobs, reader, policy, IdSource(), time.time, attachment_bytes=1024 * 1024)
+    desk = Desk(
+        Committer(store, policy, IdSource(), time.time), blobs, reader, policy, time.time, attachment_bytes=1024 * 1024
+    )
     secret = tmp_path / "password"
     secret.write_text(PASSWORD)
     office = Office(store, blobs, policy, desk, tmp_path, secret)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 
+from relay.store.tables import delivery
+
 from .conftest import MESSAGE_BYTES, Office, letter, until
 from .dovecot import Dovecot
 
@@ -79,6 +81,14 @@ async def test_several_mailboxes_are_served_side_by_side(office: Office, dovecot
     assert "refuses the login" in str(locked.trouble)
     wrong.write_text(office.secret.read_text())
     await until(lambda: locked.trouble is None)
+
+
+async def test_a_refusal_is_in_the_language_of_the_fax_domain(office: Office, dovecot: Dovecot) -> None:
+    """Lost otherwise: an office reads why its mail was refused in a language that it does not know."""
+    dovecot.put(letter(to="+442079460000@fax.example.net"))
+    office.serve()
+    await until(lambda: dovecot.count("Rejected") == 1)
+    assert [row.payload["language"] for row in office.rows(delivery)] == ["he"]
 
 
 async def test_an_unproven_sender_is_refused_without_an_answer(office: Office, dovecot: Dovecot) -> None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from relay.confine import Confinement, Sandbox
 from relay.ids import IdSource
+from relay.intake.committer import Committer
 from relay.intake.desk import Desk
 from relay.intake.logins import Logins
 from relay.intake.message import MailReader
@@ -73,6 +74,7 @@ class Relay:
     blobs: LocalBlobs
     policy: PolicyHolder
     reader: MailReader
+    committer: Committer
     desk: Desk
     settings: Smtp
     server: SmtpServer
@@ -221,16 +223,17 @@ async def listening(
     confinement = Confinement(Sandbox.BUBBLEWRAP, ["relay.intake.mime_worker", "relay.intake.proof_worker"])
     reader = MailReader(confinement, message_bytes=settings.message_bytes)
     policy = PolicyHolder(folder)
-    desk = Desk(store, blobs, reader, policy, IdSource(), time.time, attachment_bytes=settings.attachment_bytes)
+    committer = Committer(store, policy, IdSource(), time.time)
+    desk = Desk(committer, blobs, reader, policy, time.time, attachment_bytes=settings.attachment_bytes)
     logins = Logins(store, time.monotonic)
     prover = Prover(confinement, resolver, time.time, message_bytes=settings.message_bytes) if resolver else None
     server = SmtpServer(settings, desk, blobs, logins, prover)
     await server.start()
-    way_in = Relay(store, blobs, policy, reader, desk, settings, server, tmp_path)
+    way_in = Relay(store, blobs, policy, reader, committer, desk, settings, server, tmp_path)
     yield way_in
     logins.close()
     if prover is not None:
-        prover.close()
+        await prover.close()
     for client in way_in.clients:
         client.writer.close()
     await server.close()

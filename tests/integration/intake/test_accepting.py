@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from relay.intake.spool import IN_MEMORY
 from relay.store.tables import document, event
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ async def test_a_client_that_leaves_mid_message_leaves_nothing(relay: Relay, let
     """Lost otherwise: half a mail is faxed, or the disk fills with halves."""
     client = await relay.client()
     await client.begin(TO)
-    client.write(letter()[:1000])
+    client.write(letter()[:200] + b"x" * (IN_MEMORY + 1))
     await until(lambda: bool(relay.leftovers))
     client.writer.transport.abort()
     await until(lambda: not relay.leftovers)
@@ -194,7 +195,7 @@ async def test_a_fault_of_ours_is_451_and_keeps_nothing(
         raise fault
 
     with monkeypatch.context() as patched:
-        patched.setattr("relay.intake.desk.submit", broken)
+        patched.setattr("relay.intake.committer.Ledger", broken)
         reply = await relay.send(letter(), TO)
     assert reply == "451 4.3.0 Something went wrong here; nothing was kept. Try again later."
     assert relay.submissions == []

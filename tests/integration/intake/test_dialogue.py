@@ -28,6 +28,7 @@ async def test_what_is_advertised(relay: Relay) -> None:
             "250-8BITMIME",
             "250-SMTPUTF8",
             "250-PIPELINING",
+            "250-DSN",
             "250 ENHANCEDSTATUSCODES",
         ]
     )
@@ -182,7 +183,7 @@ async def test_a_message_that_ends_its_reader_is_refused(
 async def test_a_reader_that_died_meanwhile_is_replaced(relay: Relay, letter: Callable[..., bytes]) -> None:
     """Lost otherwise: the first mail of the morning is refused."""
     await relay.send(letter(PDF, Message_ID="<1@example.com>"), TO)
-    (reader,) = relay.reader._idle
+    (reader,) = relay.reader._pool._idle
     reader.child.kill()
     assert (await relay.send(letter(PDF, Message_ID="<2@example.com>"), TO)).startswith("250 2.0.0 ")
 
@@ -191,10 +192,10 @@ async def test_readers_are_recycled(
     relay: Relay, letter: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lost otherwise: a mail that took its reader over sees every later mail."""
-    monkeypatch.setattr("relay.intake.message.RECYCLED_AFTER", 2)
+    monkeypatch.setattr("relay.intake.pool.RECYCLED_AFTER", 2)
     for number in range(5):
         await relay.send(letter(PDF, Message_ID=f"<{number}@example.com>"), TO)
-    assert [reader.served for reader in relay.reader._idle] == [1]
+    assert [reader.served for reader in relay.reader._pool._idle] == [1]
     assert len(relay.faxes) == 5
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from relay.fax import Direction, Inbound, Outbound
+from relay.ledger import submit
 from relay.mailer.compose import Identity
 from relay.mailer.enclosures import Enclosures
 from relay.mailer.lane import MailLane
@@ -22,7 +23,7 @@ from relay.store import faxes, queue, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
 from relay.store.tables import attempt, document
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 from relay.web.links import Action, Links
 from transport.messages import encode
 from transport.seam import CallResult, Cause
@@ -113,7 +114,7 @@ class Desk:
             lambda answer, fax_id, position, until: LINKS.answer(
                 "http://127.0.0.1:8080", Action(answer), fax_id, position, until
             ),
-            zone=UTC, **more,
+            hostname="fax.example.com", zone=UTC, **more,
         )  # fmt: skip
 
     def outbox(self, *lanes: Lane, lease: float = 300.0) -> Outbox:
@@ -123,7 +124,10 @@ class Desk:
 
     def mail_all(self, carrier: Carrier | None = None, **more: Any) -> None:
         """Route everything that happened and deliver everything that is due."""
-        lane = self.lane(carrier, **more)
+        self.mail_with(self.lane(carrier, **more))
+
+    def mail_with(self, lane: Lane) -> None:
+        """Route everything that happened to one lane and deliver everything that is due."""
         outbox = self.outbox(lane)
 
         async def work() -> None:
@@ -143,8 +147,11 @@ class Desk:
         """Return a table's rows by their first column."""
         return self.store.read_now(lambda c: list(c.execute(sa.select(table).order_by(next(iter(table.c))))))
 
-    def sent(self, *results: CallResult, pages: int = 2, **more: Any) -> int:
-        """Make a fax that was dialled as often as there are results, five minutes apart, and return its id."""
+    def sent(self, *results: CallResult, pages: int = 2, ends: bool = True, **more: Any) -> int:
+        """Make a fax that was dialled as often as there are results, five minutes apart, and return its id.
+
+        Unless it ``ends``, it waits for another call.
+        """
         settings = more.pop("settings", {})
         asked = Submission(
             **{
@@ -155,10 +162,12 @@ class Desk:
             } | more
         )  # fmt: skip
         fax_id = self.store.write_now(submit, self.ids, asked, self.clock()).faxes[0]
-        self.store.write_now(self._dial, fax_id, results, pages)
+        self.store.write_now(lambda c: self._dial(c, fax_id, results, pages, ends=ends))
         return fax_id
 
-    def _dial(self, connection: sa.Connection, fax_id: int, results: Sequence[CallResult], pages: int) -> None:
+    def _dial(
+        self, connection: sa.Connection, fax_id: int, results: Sequence[CallResult], pages: int, *, ends: bool
+    ) -> None:
         def move(after: Outbound, reason: str, **changes: Any) -> None:
             faxes.move(connection, self.ids, fax_id, after, at=self.clock(), reason=reason, changes=changes)
 
@@ -181,13 +190,13 @@ class Desk:
                 )
             )  # fmt: skip
             confirmed = result.pages_confirmed
-            ends = {Cause.CONFIRMED: Outbound.SENT, Cause.CANCELLED: Outbound.CANCELLED}
+            endings = {Cause.CONFIRMED: Outbound.SENT, Cause.CANCELLED: Outbound.CANCELLED}
             end = (
                 Outbound.UNCERTAIN
                 if result.last_page_offered and confirmed < pages
-                else ends.get(result.cause, Outbound.FAILED)
+                else endings.get(result.cause, Outbound.FAILED)
             )
-            after = end if last else Outbound.QUEUED
+            after = end if last and ends else Outbound.QUEUED
             move(after, reason, pages_confirmed=confirmed, remote_ident=result.remote_ident)
             self.clock.now += 300
 

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from relay.ids import IdSource
+from relay.ledger import submit
 from relay.mailer.device_lane import DeviceLane
 from relay.mailer.enclosures import Enclosures
 from relay.mailer.language import Languages
@@ -20,7 +21,7 @@ from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
 from relay.store.queue import Claim
 from relay.store.tables import attachment, fax, submission
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 
 OURS = "+97231234567"
 

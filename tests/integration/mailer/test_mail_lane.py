@@ -12,11 +12,12 @@ import pytest
 from converters import Broken
 from converters.receipt import ReceiptSheet
 from relay.fax import Outbound
+from relay.ledger import submit
 from relay.outbox import REFUSAL, Delivered, Post, post
 from relay.store import faxes
 from relay.store.queue import Claim
 from relay.store.tables import attempt, delivery
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 from transport.seam import Cause
 
 from .desk import NOW, OFFICE_A, OFFICE_B, PNG, Desk, confirmed, ended

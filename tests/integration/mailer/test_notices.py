@@ -5,8 +5,9 @@ from __future__ import annotations
 from policies import Hours, Window
 from relay import hours
 from relay.fax import Outbound
+from relay.ledger import submit
 from relay.store import faxes
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 
 from .desk import OFFICE_A, OFFICE_B, Desk
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from relay.ids import IdSource
+from relay.ledger import submit
 from relay.outbound.conclusion import Conclusion
 from relay.outbound.dial import Dialling
 from relay.outbound.prepare import Preparing
 from relay.store import faxes, queue, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 from relay.testing import PlainConverter, ScriptedLine
 
 if TYPE_CHECKING:

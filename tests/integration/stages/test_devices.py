@@ -19,12 +19,12 @@ from relay.inbound.arrival import Arrivals
 from relay.outbound.rerouting import reroute
 from relay.outbox.routing import Router
 from relay.policy import PolicyHolder
+from relay.resubmission import resubmit
 from relay.store import faxes, schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
 from relay.store.routes import NOWHERE
 from relay.store.tables import document, fax, submission
-from relay.submission import resubmit
 from relay.testing import PlainConverter, ScriptedLine
 from relay.web import checks
 from relay.web.health import examine

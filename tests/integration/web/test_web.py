@@ -12,10 +12,11 @@ import sqlalchemy as sa
 
 from converters import Broken
 from relay.fax import Outbound
+from relay.ledger import submit
 from relay.mailer.language import Languages
 from relay.store import faxes
 from relay.store.tables import delivery, event, fax, link_use
-from relay.submission import File, Recipient, Submission, submit
+from relay.submission import File, Recipient, Submission
 from relay.web import checks
 from relay.web.application import Services, build
 from relay.web.health import Check

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from relay.confine import ChildDied
 from relay.errors import Refusal
-from relay.intake.message import ParsedMessage, _give_up, _Nonsense, _understood
+from relay.intake.message import ParsedMessage, _understood
+from relay.intake.pool import Nonsense
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +53,7 @@ def test_an_honest_answer_is_understood(tmp_path: Path) -> None:
 )
 def test_what_no_reader_says_is_not_believed(tmp_path: Path, change: dict[str, Any]) -> None:
     """Lost otherwise: a hostile mail writes headers into our mail, or reads what lies behind its files."""
-    with pytest.raises(_Nonsense):
+    with pytest.raises(Nonsense):
         _understood(*answer(tmp_path, SAID | change))
 
 
@@ -64,7 +63,7 @@ def test_what_no_reader_says_is_not_believed(tmp_path: Path, change: dict[str, A
 )
 def test_an_index_that_is_not_there_is_not_believed(tmp_path: Path, change: dict[str, Any]) -> None:
     """Lost otherwise: a hostile mail makes the relay read a terabyte, or nothing, for ever."""
-    with pytest.raises(_Nonsense):
+    with pytest.raises(Nonsense):
         _understood(*answer(tmp_path, SAID, **change))
 
 
@@ -74,15 +73,5 @@ def test_a_refusal_has_a_code_that_readers_give(tmp_path: Path) -> None:
     refusal = _understood({"refusal": [550, "5.6.1", "No."]}, content)
     assert isinstance(refusal, Refusal)
     for code in ([250, "2.0.0", "Yes."], [550, "2.0.0", "Yes."], [550, "5.6.0"], "no"):
-        with pytest.raises(_Nonsense):
+        with pytest.raises(Nonsense):
             _understood({"refusal": code}, content)
-
-
-def test_what_a_readers_end_means() -> None:
-    """Lost otherwise: an honest mail is refused for good because the machine was short of memory."""
-    _give_up(ChildDied("reader", -signal.SIGXCPU), served=3)  # earlier mails used its time up: ask another
-    with pytest.raises(ChildDied):
-        _give_up(ChildDied("reader", -signal.SIGKILL), served=0)
-    for fault in (ChildDied("reader", 1), ChildDied("reader", -signal.SIGSEGV), TimeoutError(), _Nonsense()):
-        with pytest.raises(Refusal, match=r"550 5\.6\.0 The message cannot be read"):
-            _give_up(fault, served=0)

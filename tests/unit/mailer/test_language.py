@@ -11,6 +11,7 @@ import yaml
 import templates
 from relay.mailer.language import Languages
 from relay.mailer.receipt import Status
+from relay.policy import PolicyHolder
 from transport.seam import Cause
 
 FOLDERS = sorted(path for path in (Path(next(iter(templates.__path__))) / "mail").iterdir() if path.is_dir())
@@ -30,6 +31,7 @@ def test_a_language_has_every_sentence_with_its_values(folder: Path) -> None:
     for key, sentence in words.items():
         if key != "causes":
             assert fields(sentence) <= fields(ENGLISH[key])
+            assert sentence
     assert words["causes"].keys() == {cause.value for cause in Cause}
     assert {path.name for path in folder.iterdir()} >= {"receipt.txt", "receipt.html", "received.txt", "received.html"}
 
@@ -59,3 +61,26 @@ def test_a_language_without_a_folder_is_english() -> None:
 def test_values_are_text_and_never_formats() -> None:
     """Lost otherwise: a subject with braces reads our memory, or breaks the mail."""
     assert "{count.__class__}" in Languages().get("en").say("failed", to="{count.__class__}")
+
+
+HOUSE = """
+domains:
+{domains}
+numbers:
+  - number: "+97231234567"
+    deliver_to: [a@example.com]
+  - number: "+97231234568"
+    deliver_to: [a@example.com]
+    language: en
+"""
+
+
+@pytest.mark.parametrize(("spoken", "told"), [(["he"], "he"), (["he", "he"], "he"), (["he", "en"], "en")])
+def test_what_arrives_is_told_in_the_language_of_the_house(tmp_path: Path, spoken: list[str], told: str) -> None:
+    """Lost otherwise: an office of Hebrew speakers gets its faxes in English, for no mail named its domain."""
+    domains = "\n".join(f"  - {{name: fax{n}.example.com, language: {name}}}" for n, name in enumerate(spoken))
+    (tmp_path / "a.yaml").write_text(HOUSE.format(domains=domains))
+    policy = PolicyHolder(tmp_path)
+    assert policy.inbound_settings("+97231234567")["language"] == told
+    assert policy.inbound_settings("+97231234568")["language"] == "en"
+    assert policy.inbound_settings("+97231234569")["language"] == told
