@@ -45,6 +45,7 @@ Commented files to start from are in `policies/examples/`.
    one with the sender in `default_for` is taken; without it the mail is refused with their names. A mail that no rule
    lets through but one with proof `confirm` is held: its From address is mailed a link, at most 3 times an hour and 10
    a day, and at most 20 times an hour for one client. Without a click it is deleted, and nobody is told.
+   Mail that a mailbox was polled for is refused instead.
 2. **The mail's limits**: recipients, the size of each attachment, pages.
 3. **Each recipient.** National digits are read by the `default_region` of the number, else of the domain. The number
    is rewritten, then the rules are looked at in order, and the first that fits decides. Premium, shared cost and

@@ -114,7 +114,8 @@ class SmtpServer:
             await asyncio.wait(self._taking, timeout=_GRACE)
         for server in self._servers:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(server.wait_closed(), _GRACE)
+                async with asyncio.timeout(_GRACE):
+                    await server.wait_closed()
         self._servers.clear()
 
     def _session_factory(self, listener: Listener, certificate: Certificate | None) -> Callable[[], MailSession]:

@@ -18,7 +18,7 @@ from relay.outbox import deliveries
 from relay.outbox.lane import Deferred, Outcome, Verdict, judge
 from relay.outbox.routing import Router
 from relay.store import queue
-from relay.store.engine import Topic
+from relay.store.engine import Topic, pause
 from relay.store.tables import delivery
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Outbox:
                     await asyncio.sleep(_TROUBLE)
                     continue
                 if not routed:
-                    await self._wait(woken)
+                    await pause(woken, self._poll)
 
     async def _serve(self, lane: Lane) -> None:
         free = asyncio.Semaphore(lane.patience.at_once)
@@ -112,11 +112,7 @@ class Outbox:
                         task.add_done_callback(lambda _: free.release())
                         continue
                     free.release()
-                    await self._wait(woken)
-
-    async def _wait(self, woken: asyncio.Event) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(woken.wait(), self._poll)
+                    await pause(woken, self._poll)
 
     async def _claim(self, lane: Lane) -> queue.Claim | None:
         now = self._clock()

@@ -10,9 +10,10 @@ from click.testing import CliRunner, Result
 
 from relay.app import open_house
 from relay.cli import faxrelay
+from relay.fax import Outbound
 from relay.settings import load
-from relay.store import queue
-from relay.store.tables import document
+from relay.store import faxes, holds, queue
+from relay.store.tables import document, fax
 
 DOCUMENTS = Path(__file__).parents[1] / "data" / "documents"
 
@@ -82,6 +83,31 @@ def test_a_fax_whose_document_was_refused_cannot_be_sent_again(data: Path) -> No
     done = run(data, "fax", "resend", fax_id)
     assert done.exit_code == 1
     assert "protected by a password" in done.stderr
+
+
+def test_held_faxes_are_approved_and_refused_by_command(data: Path) -> None:
+    """Lost otherwise: the administrator cannot help when those who may approve are away."""
+    found = []
+    for to in ("037654321", "036543210"):
+        made = run(data, "fax", "send", str(DOCUMENTS / "one-page.pdf"), "--to", to, "--json")
+        found.append(int(json.loads(made.stdout)["faxes"][0]))
+    done = run(data, "fax", "approve", str(found[0]))
+    assert done.exit_code == 1
+    assert f"fax {found[0]} waits for nobody: it is accepted" in done.stderr
+    with open_house(load(environment={"FAXRELAY_DATA": str(data)})) as house:
+        needs = {"by": ["boss@example.com"], "seconds": 3600.0, "over_pages": None}
+        house.store.write_now(lambda c: c.execute(fax.update().values(settings={"approval": needs})))
+        for fax_id in found:
+            house.store.write_now(faxes.move, house.ids, fax_id, Outbound.PREPARING, at=house.clock(), reason="")
+        house.store.write_now(holds.ready, house.ids, found, 1, at=house.clock(), reason="ready")
+    assert "it waits for approval by boss@example.com, until 20" in run(data, "fax", "show", str(found[0])).stdout
+    assert run(data, "fax", "approve", str(found[0])).stdout == f"approved: {found[0]}\n"
+    refused = run(data, "fax", "deny", str(found[1]), "--reason", "twice", "--json")
+    assert json.loads(refused.stdout) == {"id": str(found[1]), "verdict": "deny", "faxes": [str(found[1])]}
+    assert "it was not approved by the command line: twice" in run(data, "fax", "show", str(found[1])).stdout
+    again = run(data, "fax", "deny", str(found[0]))
+    assert again.exit_code == 1
+    assert "it was approved by the command line on 20" in again.stderr
 
 
 def test_explain_knows_the_fax_domains(data: Path) -> None:

@@ -39,6 +39,8 @@ DOCS = Path(__file__).parents[3] / "docs"
             ["sends as +97237654321", "dialled as +12025550199"],
         ),
         ("office", "x@branch.example.com", Proof.DMARC, "+12025550199", ["sends as +97231234567"]),
+        ("office", "x@partner.example", Proof.CONFIRM, "+12025550199", ["sends as +97231234567"]),
+        ("office", "dana@example.com", Proof.AUTH, "202-555-0199", ["once dana@example.com or head@example.com has"]),
         ("first destinations", "alice@example.com", Proof.NONE, "+97235551234", ["becomes +97225551234", "250 2.0.0"]),
         ("first destinations", "alice@example.com", Proof.NONE, "+33142685300", ["no rule fits", "550 5.7.1"]),
         ("office retries", "x@example.com", Proof.DMARC, "+12025550199", ["sends as +97231234567"]),
