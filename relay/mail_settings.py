@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
 
 from policies import Proof
 from relay.confine import MIB
@@ -84,6 +84,11 @@ class Listener(Section):
         None,
         description="The name under which the mail server in front writes Authentication-Results: its `dmarc=pass` "
         "counts as the proof `dmarc`. Only where every client is that server.",
+    )
+    proxy_from: tuple[IPvAnyNetwork, ...] = Field(
+        (),
+        description="Networks (CIDR) of load balancers, whose connections begin with the client's address (PROXY "
+        "protocol, version 1 or 2); nobody else's do.",
     )
     trusted: bool = Field(
         default=False,
@@ -228,5 +233,9 @@ def _check_tls(listener: Listener) -> None:
         raise SettingsError(f"{where} speaks TLS without a certificate; set `certificate` (and `key`) to PEM files")
     if listener.tls is Tls.NONE and (listener.certificate or listener.client_ca):
         raise SettingsError(f"{where} has a certificate and speaks no TLS; set `tls` to starttls, required or implicit")
+    if listener.proxy_from and listener.tls is Tls.IMPLICIT:
+        raise SettingsError(
+            f"{where} cannot read a PROXY header before TLS; set `tls` to starttls, or let the proxy end TLS"
+        )
     if listener.auth and listener.tls is Tls.NONE and not listener.local:
         raise SettingsError(f"{where} would take passwords in the clear; set `tls`, or remove `auth`")

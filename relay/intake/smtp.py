@@ -21,6 +21,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from aiosmtpd.proxy_protocol import V2_CMD
 
 from policies import Proof
 from relay.auth import verdict as examined
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
+    from aiosmtpd.proxy_protocol import ProxyData
     from aiosmtpd.smtp import Session
 
     from relay.intake.logins import Logins
@@ -193,8 +195,14 @@ class _Listening:
         self.logins = listener.auth
         self.message_bytes = settings.message_bytes
         self.data_seconds = settings.data_seconds
+        self._hops = listener.proxy_from
         self.admit = server.admit
         self.leave = server.leave
+
+    def proxied(self, session: MailSession) -> bool:
+        """Return whether the session is of a hop that names its client first."""
+        hop = _client(session.peer)
+        return hop is not None and any(hop in network for network in self._hops)
 
     def spool(self) -> Spool:
         """Return a fresh file for a message."""
@@ -235,6 +243,15 @@ class _Hooks:
         """Return what the library looks for: it asks for every connection."""
         return library_names(_Hooks)
 
+    async def handle_PROXY(  # noqa: N802  the library's name
+        self, server: MailSession, session: Session, _envelope: MailEnvelope, named: ProxyData
+    ) -> bool:
+        """Take the client that a trusted hop names for the one that is spoken with; return whether it may begin."""
+        itself = named.command is V2_CMD.LOCAL  # a look of the hop's own; the addresses mean nothing then
+        if not itself and named.src_addr is not None and named.src_port is not None:
+            session.peer = (str(named.src_addr), named.src_port)  # type: ignore[assignment]  # as of a socket
+        return server.begins()
+
     async def handle_HELO(self, server: MailSession, session: Session, _envelope: MailEnvelope, name: str) -> bytes:  # noqa: N802  the library's name
         """Greet."""
         session.host_name = name
@@ -248,7 +265,7 @@ class _Hooks:
         lines = [line for line in offered[:-1] if not line.startswith("250-AUTH")]
         if server.logs_in:
             lines.append(f"250-AUTH {' '.join(MECHANISMS)}")
-        return ["\r\n".join([*lines, "250-PIPELINING", "250-DSN", "250 ENHANCEDSTATUSCODES"]).encode()]
+        return ["\r\n".join([*lines, "250-PIPELINING", "250-CHUNKING", "250-DSN", "250 ENHANCEDSTATUSCODES"]).encode()]
 
     async def handle_AUTH(  # noqa: N802  the library's name
         self, server: MailSession, session: Session, _envelope: MailEnvelope, arguments: list[str]
