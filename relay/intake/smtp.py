@@ -247,7 +247,7 @@ class _Hooks:
         self, server: MailSession, session: Session, _envelope: MailEnvelope, named: ProxyData
     ) -> bool:
         """Take the client that a trusted hop names for the one that is spoken with; return whether it may begin."""
-        itself = named.command is V2_CMD.LOCAL  # a look of the hop's own; the addresses mean nothing then
+        itself = named.command == V2_CMD.LOCAL  # a look of the hop's own; the addresses mean nothing then
         if not itself and named.src_addr is not None and named.src_port is not None:
             session.peer = (str(named.src_addr), named.src_port)  # type: ignore[assignment]  # as of a socket
         return server.begins()
