@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
 
 from policies import Proof
+from relay.auth.resolver import DnsResolver
 from relay.confine import MIB
 from relay.errors import SettingsError
 
@@ -130,7 +131,21 @@ class Smtp(Section):
         (),
         description="Domains of forwarders whose ARC seals are believed (RFC 8617): what passed DMARC there passes.",
     )
+    nameservers: tuple[str, ...] = Field(
+        (),
+        description="Addresses of the name servers that are asked for the proof `dmarc`, as `192.0.2.1` or "
+        "`192.0.2.1:5353`; none: the machine's own.",
+    )
     data_seconds: float = Field(900.0, gt=0, description="How long one message may take to arrive, seconds.")
+    @field_validator("nameservers")
+    @classmethod
+    def _are_servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            DnsResolver(value)
+        except ValueError as bad:
+            raise ValueError(f"a name server is an address such as 192.0.2.1 or 192.0.2.1:5353 ({bad})") from None
+        return value
+
     disk_reserve_bytes: int = Field(
         256 * MIB, ge=0, description="Mail is answered 452 while the data directory has less room left, bytes."
     )
