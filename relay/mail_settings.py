@@ -137,6 +137,7 @@ class Smtp(Section):
         "`192.0.2.1:5353`; none: the machine's own.",
     )
     data_seconds: float = Field(900.0, gt=0, description="How long one message may take to arrive, seconds.")
+
     @field_validator("nameservers")
     @classmethod
     def _are_servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
