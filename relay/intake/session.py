@@ -154,7 +154,13 @@ class MailSession(SMTP):
         await super().push(status if isinstance(status, bytes) else _reply(status).encode())
 
     def close(self, reply: str) -> None:
-        """Say a last word and end the session, without waiting for the client."""
+        """Say a last word and end the session, without waiting for the client, and without reading on.
+
+        What it has sent already is not looked at: behind a message that was given up lies the rest of its content,
+        which would be read as commands.
+        """
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
         if isinstance(self.transport, asyncio.Transport):
             self.transport.write(_reply(reply).encode() + b"\r\n")
             self.transport.close()
@@ -232,9 +238,14 @@ class MailSession(SMTP):
             spool.close()
             self.close("421 4.4.2 The message took too long to arrive; goodbye.")
             return
-        except BaseException:
+        except (ConnectionError, asyncio.CancelledError):
             spool.close()
             raise
+        except Exception:
+            spool.close()
+            log.exception("a message could not be kept on its way in")
+            self.close("451 4.3.0 The message could not be kept here. Try again later.")
+            return
         self._set_post_data_state()  # type: ignore[no-untyped-call]  # the library's
         if not fits:
             spool.close()

@@ -77,6 +77,25 @@ async def test_five_thousand_recipients(relay: Relay) -> None:
     assert _memory() - before < 30 * 1024 * 1024
 
 
+async def test_the_rest_of_a_message_that_cannot_be_kept_is_no_command(
+    relay: Relay, letter: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: on a full disk the text of a mail speaks SMTP, in the name of the server that brought it."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    client = await relay.client()
+    await client.begin(TO)
+    with monkeypatch.context() as patched:
+        patched.setattr("relay.intake.spool._write", full)
+        client.writer.write(b"Subject: a\r\n")
+        assert (await client.reply()).startswith("451 4.3.0 ")
+    assert await client.reply() == "", "the session ends"
+    assert relay.leftovers == []
+    assert (await relay.send(letter(), TO)).startswith("250")
+
+
 @pytest.mark.parametrize("settings", [{"message_bytes": 1024 * 1024}], indirect=True)
 async def test_a_header_without_end(relay: Relay, letter: Callable[..., bytes]) -> None:
     """Lost otherwise: 64 MB that never end fill the memory or the disk."""
