@@ -94,6 +94,8 @@ class MailSession(SMTP):
         kind: Any = type(self)
         return library_names(kind)
 
+    #: Whether a message is answered once for each recipient.
+    answers_each = False
     line_length_limit = 64 * 1024  # the stream's buffer: DATA is read in chunks, commands are limited below
 
     def __init__(
@@ -249,7 +251,8 @@ class MailSession(SMTP):
         self._set_post_data_state()  # type: ignore[no-untyped-call]  # the library's
         if not fits:
             spool.close()
-            await self.push(f"552 5.3.4 The message is larger than {self._host.message_bytes} bytes.")
+            for _ in range(len(envelope.recipients) if self.answers_each else 1):
+                await self.push(f"552 5.3.4 The message is larger than {self._host.message_bytes} bytes.")
             return
         self._reset_timeout(_TAKING)
         replies = await asyncio.shield(self._host.take(self, envelope, spool))
@@ -320,6 +323,7 @@ class LmtpSession(MailSession):
     """A session of LMTP (RFC 2033): LHLO in place of HELO and EHLO."""
 
     show_smtp_greeting = False
+    answers_each = True
 
     @syntax("LHLO hostname")
     async def smtp_LHLO(self, arg: str | None) -> None:  # noqa: N802  the library's name

@@ -325,5 +325,18 @@ async def test_lmtp_refuses_one_recipient_and_takes_the_other(tmp_path: Path, le
         assert [(row.peer, row.state) for row in relay.faxes] == [("+12025550123", "accepted")]
 
 
+async def test_lmtp_answers_for_each_recipient_of_a_message_that_is_too_large(
+    tmp_path: Path, letter: Callable[..., bytes]
+) -> None:
+    """Lost otherwise: the mail server in front waits for the second answer and takes that of its next command."""
+    small = settings(protocol="lmtp", trusted=True).model_copy(update={"message_bytes": 2000})
+    async with listening(tmp_path, small) as relay:
+        client = await relay.client("LHLO mail.example")
+        await client.begin(NUMBER, "+442079460123@fax.example.com")
+        client.put(letter())
+        client.write("NOOP")
+        assert [(await client.reply())[:3] for _ in range(3)] == ["552", "552", "250"]
+
+
 def _plain(name: str, password: str) -> str:
     return base64.b64encode(f"\0{name}\0{password}".encode()).decode()
