@@ -43,6 +43,8 @@ _CHUNK: Final = 1024 * 1024
 _PATIENCE: Final = 4
 #: Seconds that taking a complete message may keep a session, beyond any idle time.
 _TAKING: Final = 600.0
+#: Seconds that a client has to read the last reply.
+_LAST_WORD: Final = 5.0
 
 _LOCAL = r'(?:"(?:[^"\\]|\\[ -~])*"|[^<>"()\s]+)'
 _PATH = re.compile(rf'<(?:@[^:<>\s]+:)?(?P<path>{_LOCAL}@[^<>@"()\s]+|)>(?: +(?P<rest>.*))?')
@@ -166,6 +168,8 @@ class MailSession(SMTP):
         if isinstance(self.transport, asyncio.Transport):
             self.transport.write(_reply(reply).encode() + b"\r\n")
             self.transport.close()
+            # Whoever reads nothing would keep the connection, and be counted, for ever.
+            self.loop.call_later(_LAST_WORD, self.transport.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the session; the message it may have handed over is taken all the same."""

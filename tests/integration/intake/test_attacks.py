@@ -96,6 +96,20 @@ async def test_the_rest_of_a_message_that_cannot_be_kept_is_no_command(
     assert (await relay.send(letter(), TO)).startswith("250")
 
 
+@pytest.mark.parametrize("settings", [{"idle_seconds": 0.3}], indirect=True)
+async def test_a_client_that_reads_no_reply_is_let_go(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: clients that only write use up the connections of all, without another word."""
+    monkeypatch.setattr("relay.intake.session._LAST_WORD", 0.1)
+    _, writer = await asyncio.open_connection("127.0.0.1", relay.server.ports[0], limit=1)
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while True:
+            writer.write(b"EHLO client.example\r\n" * 1000)
+            await asyncio.wait_for(writer.drain(), 0.2)
+    await asyncio.sleep(1.0)
+    assert not relay.server._sessions
+    writer.transport.abort()
+
+
 @pytest.mark.parametrize("settings", [{"message_bytes": 1024 * 1024}], indirect=True)
 async def test_a_header_without_end(relay: Relay, letter: Callable[..., bytes]) -> None:
     """Lost otherwise: 64 MB that never end fill the memory or the disk."""
