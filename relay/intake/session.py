@@ -165,7 +165,12 @@ class MailSession(SMTP):
         """
         if self._handler_coroutine is not None:
             self._handler_coroutine.cancel()
-        if isinstance(self.transport, asyncio.Transport):
+        below = self._original_transport
+        if isinstance(below, asyncio.Transport) and self.session is not None and self.session.ssl is None:
+            # In the middle of STARTTLS: its layer tells nobody of a connection that ends there.
+            below.abort()
+            self.connection_lost(None)
+        elif isinstance(self.transport, asyncio.Transport):
             self.transport.write(_reply(reply).encode() + b"\r\n")
             self.transport.close()
             # Whoever reads nothing would keep the connection, and be counted, for ever.

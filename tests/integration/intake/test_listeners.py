@@ -219,6 +219,16 @@ async def test_nothing_goes_before_tls_where_it_is_required(tmp_path: Path) -> N
         assert (await client.say("MAIL FROM:<alice@example.com>")).startswith("530 5.7.0")
 
 
+async def test_a_handshake_that_never_ends_is_counted_out(tmp_path: Path) -> None:
+    """Lost otherwise: clients that say STARTTLS and nothing more use up the connections of all for ever."""
+    impatient = settings(tls="starttls", certificate=certify(tmp_path, "localhost"))
+    async with listening(tmp_path, impatient.model_copy(update={"idle_seconds": 0.3})) as relay:
+        client = await relay.client()
+        assert (await client.say("STARTTLS")).startswith("220 ")
+        assert await client.reply() == ""
+        assert not relay.server._sessions
+
+
 async def test_tls_from_the_first_octet(tmp_path: Path, letter: Callable[..., bytes]) -> None:
     """Lost otherwise: mail programs that know port 465 only cannot send."""
     certificate = certify(tmp_path, "localhost")
