@@ -67,7 +67,7 @@ class SmtpServer:
         #: The certificates of the listeners, for the health page.
         self.certificates: list[Certificate] = []
         self._servers: list[asyncio.Server] = []
-        self._taking: set[asyncio.Task[list[str]]] = set()
+        self._taking: dict[MailSession, asyncio.Task[list[str]]] = {}
         self._sessions: dict[MailSession, object] = {}
         self._by_client: collections.Counter[object] = collections.Counter()
 
@@ -111,7 +111,7 @@ class SmtpServer:
         for session in list(self._sessions):
             session.close("421 4.3.2 The server is going down; try again later.")
         if self._taking:
-            await asyncio.wait(self._taking, timeout=_GRACE)
+            await asyncio.wait(self._taking.values(), timeout=_GRACE)
         for server in self._servers:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE):
@@ -148,18 +148,22 @@ class SmtpServer:
         return True
 
     def leave(self, session: MailSession) -> None:
-        """Count a session out."""
-        if session in self._sessions:
+        """Count a session out, when the message that it left behind is taken.
+
+        Otherwise a client that hangs up behind each message could have us take any number of them at once.
+        """
+        if session in self._taking:
+            self._taking[session].add_done_callback(lambda _: self.leave(session))
+        elif session in self._sessions:
             client = self._sessions.pop(session)
             self._by_client[client] -= 1
             if not self._by_client[client]:
                 del self._by_client[client]
 
-    def take(self, spool: Spool, envelope: Envelope) -> asyncio.Task[list[str]]:
+    def take(self, session: MailSession, spool: Spool, envelope: Envelope) -> asyncio.Task[list[str]]:
         """Take a message in a task that nobody's going away cancels."""
-        task = asyncio.create_task(self._take(spool, envelope), name="intake")
-        self._taking.add(task)
-        task.add_done_callback(self._taking.discard)
+        task = self._taking[session] = asyncio.create_task(self._take(spool, envelope), name="intake")
+        task.add_done_callback(lambda _: self._taking.pop(session))
         return task
 
     async def _take(self, spool: Spool, envelope: Envelope) -> list[str]:
@@ -210,7 +214,7 @@ class _Listening:
             examine=self._examination(client, session.greeted_as, return_path), asks=True, wishes=envelope.wishes,
             recipient_wishes=tuple(envelope.recipient_wishes), heard_from=session.greeted_as,
         )  # fmt: skip
-        return self._server.take(spool, known)
+        return self._server.take(session, spool, known)
 
     def _examination(
         self, client: IPv4Address | IPv6Address | None, helo: str, return_path: str

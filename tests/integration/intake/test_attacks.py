@@ -8,14 +8,17 @@ import random
 import resource
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .conftest import PDF, Client, Relay
+from .test_accepting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from relay.intake.desk import Accepted
 
 TO = "+12025550123@fax.example.com"
 IDLE = 1000
@@ -108,6 +111,31 @@ async def test_a_client_that_reads_no_reply_is_let_go(relay: Relay, monkeypatch:
     await asyncio.sleep(1.0)
     assert not relay.server._sessions
     writer.transport.abort()
+
+
+@pytest.mark.parametrize("settings", [{"connections": 2}], indirect=True)
+async def test_a_client_that_hangs_up_behind_each_message_is_counted(
+    relay: Relay, letter: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: one program has thousands of messages taken at once, and their files are all that we may open."""
+    slow, take = asyncio.Event(), relay.desk.take
+
+    async def later(*arguments: Any, **keywords: Any) -> Accepted:
+        await slow.wait()
+        return await take(*arguments, **keywords)
+
+    monkeypatch.setattr(relay.desk, "take", later)
+    for number in range(2):
+        client = await relay.client()
+        await client.begin(TO)
+        client.put(letter(Message_ID=f"<{number}@example.com>"))
+        await until(lambda: len(relay.server._taking) == len(relay.clients))
+        client.writer.close()
+    await asyncio.sleep(0.1)
+    assert (await (await relay.client(None)).reply()).startswith("421 4.7.0 ")
+    slow.set()
+    await until(lambda: not relay.server._sessions)
+    assert len(relay.faxes) == 2
 
 
 @pytest.mark.parametrize("settings", [{"message_bytes": 1024 * 1024}], indirect=True)
