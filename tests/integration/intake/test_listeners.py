@@ -21,6 +21,7 @@ from relay.store.tables import user
 from relay.users import UserOperations
 
 from .conftest import POLICY, Client, Relay, listening
+from .test_accepting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,6 +183,41 @@ async def test_who_guesses_is_not_asked_any_more(tmp_path: Path) -> None:
         assert replies[0].startswith("535 5.7.8")
         assert replies[-1].startswith("454 4.7.0")
         assert (await client.say(f"AUTH PLAIN {_plain('alice', PASSWORD)}")).startswith("454")
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that were checked, all of them wrong."""
+    found: list[str] = []
+
+    def check(_: Passwords, password: str, _known: str | None) -> bool:
+        found.append(password)
+        time.sleep(0.05)
+        return False
+
+    monkeypatch.setattr(Passwords, "_check", check)
+    return found
+
+
+async def test_guesses_on_many_connections_at_once_count_each(tmp_path: Path, checked: list[str]) -> None:
+    """Lost otherwise: fifty passwords are guessed where ten are allowed, and honest logins wait for all of them."""
+    async with listening(tmp_path, settings(auth=True), BY_LOGIN) as relay:
+        clients = [await relay.client() for _ in range(30)]
+        await asyncio.gather(*(one.say(f"AUTH PLAIN {_plain('alice', PASSWORD)}") for one in clients))
+        assert len(checked) <= 11
+
+
+async def test_a_guess_counts_though_its_client_hangs_up(tmp_path: Path, checked: list[str]) -> None:
+    """Lost otherwise: a client that never waits for an answer keeps two processors busy, and nobody can log in."""
+    async with listening(tmp_path, settings(auth=True), BY_LOGIN) as relay:
+        for _ in range(10):
+            client = await relay.client()
+            client.write(f"AUTH PLAIN {_plain('alice', PASSWORD)}")
+            await until(lambda: len(checked) == len(relay.clients))
+            client.writer.close()
+            await until(lambda: not relay.server._sessions)
+        client = await relay.client()
+        assert (await client.say(f"AUTH PLAIN {_plain('alice', PASSWORD)}")).startswith("454 4.7.0")
 
 
 async def test_no_password_goes_in_the_clear(tmp_path: Path) -> None:
