@@ -26,6 +26,7 @@ from policies import Proof
 from relay.auth import verdict as examined
 from relay.errors import Refusal, SettingsError
 from relay.intake.desk import Accepted, Desk, Envelope
+from relay.intake.handshake import Handshake
 from relay.intake.logins import MECHANISMS, BadResponse, decoded, plain
 from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, library_names
 from relay.intake.spool import Spool
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from aiosmtpd.smtp import Session
 
+    from relay.intake.handshake import Client
     from relay.intake.logins import Logins
     from relay.intake.proving import Prover
     from relay.mail_settings import Listener, Smtp
@@ -67,8 +69,8 @@ class SmtpServer:
         #: The certificates of the listeners, for the health page.
         self.certificates: list[Certificate] = []
         self._servers: list[asyncio.Server] = []
-        self._taking: dict[MailSession, asyncio.Task[list[str]]] = {}
-        self._sessions: dict[MailSession, object] = {}
+        self._taking: dict[Client, asyncio.Task[list[str]]] = {}
+        self._sessions: dict[Client, object] = {}
         self._by_client: collections.Counter[object] = collections.Counter()
 
     @property
@@ -96,13 +98,12 @@ class SmtpServer:
         if certificate is not None:
             self.certificates.append(certificate)
         factory = self._session_factory(listener, certificate)
-        tls = certificate.context() if certificate is not None and listener.tls is Tls.IMPLICIT else None
         if found is not None and listener.path is None:
-            return await loop.create_server(factory, sock=found, backlog=512, ssl=tls)
+            return await loop.create_server(factory, sock=found, backlog=512)
         if listener.path is None:
-            return await loop.create_server(factory, listener.address, listener.port, backlog=512, ssl=tls)
+            return await loop.create_server(factory, listener.address, listener.port, backlog=512)
         own = found or open_unix(listener.path, int(listener.socket_mode, 8))
-        return await loop.create_unix_server(factory, sock=own, backlog=512, ssl=tls)
+        return await loop.create_unix_server(factory, sock=own, backlog=512)
 
     async def close(self) -> None:
         """Stop listening, end the sessions, and wait for the messages that are being taken."""
@@ -118,25 +119,29 @@ class SmtpServer:
                     await server.wait_closed()
         self._servers.clear()
 
-    def _session_factory(self, listener: Listener, certificate: Certificate | None) -> Callable[[], MailSession]:
+    def _session_factory(
+        self, listener: Listener, certificate: Certificate | None
+    ) -> Callable[[], asyncio.BaseProtocol]:
         host = _Listening(self, listener, self._settings, self._blobs)
         hooks = _Hooks(self._desk, self._settings, self._blobs, self._logins)
         kind = LmtpSession if listener.protocol is Protocol.LMTP else MailSession
 
-        def session() -> MailSession:
+        def session() -> asyncio.BaseProtocol:
             tls = certificate.context() if certificate is not None else None  # read again where it was renewed
-            return kind(
+            at_once = tls if listener.tls is Tls.IMPLICIT else None
+            made = kind(
                 hooks,
                 host,
                 hostname=self._settings.hostname,
                 idle_seconds=self._settings.idle_seconds,
-                tls=tls if listener.tls is not Tls.IMPLICIT else None,
+                tls=None if at_once else tls,
                 tls_first=listener.tls is Tls.REQUIRED,
             )
+            return made if at_once is None else Handshake(self, made, at_once)
 
         return session
 
-    def admit(self, session: MailSession) -> bool:
+    def admit(self, session: Client) -> bool:
         """Count a session in, or not where there are too many."""
         client = _customer(session.peer)
         everyone = len(self._sessions) >= self._settings.connections
@@ -147,7 +152,7 @@ class SmtpServer:
         self._by_client[client] += 1
         return True
 
-    def leave(self, session: MailSession) -> None:
+    def leave(self, session: Client) -> None:
         """Count a session out, when the message that it left behind is taken.
 
         Otherwise a client that hangs up behind each message could have us take any number of them at once.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import smtplib
 import ssl
 import subprocess
@@ -276,6 +277,26 @@ async def test_tls_from_the_first_octet(tmp_path: Path, letter: Callable[..., by
     async with listening(tmp_path, settings(tls="implicit", certificate=certificate)) as relay:
         assert await in_thread(send, relay.server.ports[0]) == {}
         assert len(relay.submissions) == 1
+
+
+async def test_a_client_is_counted_before_its_handshake(tmp_path: Path) -> None:
+    """Lost otherwise: clients that never shake hands are any number, each with a quarter of a megabyte of ours."""
+    certificate = certify(tmp_path, "localhost")
+    few = settings(tls="implicit", certificate=certificate).model_copy(update={"connections": 3})
+    async with listening(tmp_path, few) as relay:
+        port, tls = relay.server.ports[0], client_context(certificate)
+        silent = [Client(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(2)]
+        third = Client(*await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname="localhost"))
+        assert (await third.reply()).startswith("220 "), "counted once, before its handshake and behind it"
+        fourth = Client(*await asyncio.open_connection("127.0.0.1", port))
+        with contextlib.suppress(ConnectionResetError):
+            assert await fourth.reply() == ""
+        for client in silent:
+            client.writer.close()
+        await until(lambda: len(relay.server._sessions) == 1)
+        await third.say("QUIT")
+        third.writer.close()
+        await until(lambda: not relay.server._sessions)
 
 
 async def test_a_client_certificate_proves_the_addresses_that_it_names(
