@@ -43,6 +43,8 @@ MAX_COMMAND: Final = 1024
 _PROXY_SECONDS: Final = 10.0
 #: Seconds that taking a complete message may keep a session, beyond any idle time.
 _TAKING: Final = 600.0
+#: Seconds that a client has to read the last reply.
+_LAST_WORD: Final = 5.0
 
 _LOCAL = r'(?:"(?:[^"\\]|\\[ -~])*"|[^<>"()\s]+)'
 _PATH = re.compile(rf'<(?:@[^:<>\s]+:)?(?P<path>{_LOCAL}@[^<>@"()\s]+|)>(?: +(?P<rest>.*))?')
@@ -98,6 +100,8 @@ class MailSession(SMTP):
         kind: Any = type(self)
         return library_names(kind)
 
+    #: Whether a message is answered once for each recipient.
+    answers_each = False
     line_length_limit = 64 * 1024  # the stream's buffer: DATA is read in chunks, commands are limited below
 
     def __init__(
@@ -159,10 +163,23 @@ class MailSession(SMTP):
         await super().push(status if isinstance(status, bytes) else _reply(status).encode())
 
     def close(self, reply: str) -> None:
-        """Say a last word and end the session, without waiting for the client."""
-        if isinstance(self.transport, asyncio.Transport):
+        """Say a last word and end the session, without waiting for the client, and without reading on.
+
+        What it has sent already is not looked at: behind a message that was given up lies the rest of its content,
+        which would be read as commands.
+        """
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
+        below = self._original_transport
+        if isinstance(below, asyncio.Transport) and self.session is not None and self.session.ssl is None:
+            # In the middle of STARTTLS: its layer tells nobody of a connection that ends there.
+            below.abort()
+            self.connection_lost(None)
+        elif isinstance(self.transport, asyncio.Transport):
             self.transport.write(_reply(reply).encode() + b"\r\n")
             self.transport.close()
+            # Whoever reads nothing would keep the connection, and be counted, for ever.
+            self.loop.call_later(_LAST_WORD, self.transport.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the session; the message it may have handed over is taken all the same."""
@@ -288,9 +305,9 @@ class MailSession(SMTP):
             self.close(f"552 5.3.4 {self._too_large}")
         except ConnectionError:
             raise
-        except OSError:  # what follows would be read as commands
-            log.exception("a message cannot be kept")
-            self.close("451 4.3.0 Something went wrong here; nothing was kept. Try again later.")
+        except Exception:  # what follows would be read as commands
+            log.exception("a message could not be kept on its way in")
+            self.close("451 4.3.0 The message could not be kept here. Try again later.")
         else:
             return True
         self._drop()
@@ -302,7 +319,8 @@ class MailSession(SMTP):
         self._set_post_data_state()  # type: ignore[no-untyped-call]  # the library's
         if not content.fits or content.spool is None:
             self._drop()
-            await self.push(f"552 5.3.4 {self._too_large}")
+            for _ in range(len(envelope.recipients) if self.answers_each else 1):
+                await self.push(f"552 5.3.4 {self._too_large}")
             return
         self._content = None
         self._reset_timeout(_TAKING)
@@ -367,6 +385,7 @@ class LmtpSession(MailSession):
     """A session of LMTP (RFC 2033): LHLO in place of HELO and EHLO."""
 
     show_smtp_greeting = False
+    answers_each = True
 
     @syntax("LHLO hostname")
     async def smtp_LHLO(self, arg: str | None) -> None:  # noqa: N802  the library's name

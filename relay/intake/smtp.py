@@ -27,6 +27,7 @@ from policies import Proof
 from relay.auth import verdict as examined
 from relay.errors import Refusal, SettingsError
 from relay.intake.desk import Accepted, Desk, Envelope
+from relay.intake.handshake import Handshake
 from relay.intake.logins import MECHANISMS, BadResponse, decoded, plain
 from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, library_names
 from relay.intake.spool import Spool
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from aiosmtpd.proxy_protocol import ProxyData
     from aiosmtpd.smtp import Session
 
+    from relay.intake.handshake import Client
     from relay.intake.logins import Logins
     from relay.intake.proving import Prover
     from relay.mail_settings import Listener, Smtp
@@ -69,8 +71,8 @@ class SmtpServer:
         #: The certificates of the listeners, for the health page.
         self.certificates: list[Certificate] = []
         self._servers: list[asyncio.Server] = []
-        self._taking: set[asyncio.Task[list[str]]] = set()
-        self._sessions: dict[MailSession, object] = {}
+        self._taking: dict[Client, asyncio.Task[list[str]]] = {}
+        self._sessions: dict[Client, object] = {}
         self._by_client: collections.Counter[object] = collections.Counter()
 
     @property
@@ -98,13 +100,12 @@ class SmtpServer:
         if certificate is not None:
             self.certificates.append(certificate)
         factory = self._session_factory(listener, certificate)
-        tls = certificate.context() if certificate is not None and listener.tls is Tls.IMPLICIT else None
         if found is not None and listener.path is None:
-            return await loop.create_server(factory, sock=found, backlog=512, ssl=tls)
+            return await loop.create_server(factory, sock=found, backlog=512)
         if listener.path is None:
-            return await loop.create_server(factory, listener.address, listener.port, backlog=512, ssl=tls)
+            return await loop.create_server(factory, listener.address, listener.port, backlog=512)
         own = found or open_unix(listener.path, int(listener.socket_mode, 8))
-        return await loop.create_unix_server(factory, sock=own, backlog=512, ssl=tls)
+        return await loop.create_unix_server(factory, sock=own, backlog=512)
 
     async def close(self) -> None:
         """Stop listening, end the sessions, and wait for the messages that are being taken."""
@@ -113,32 +114,36 @@ class SmtpServer:
         for session in list(self._sessions):
             session.close("421 4.3.2 The server is going down; try again later.")
         if self._taking:
-            await asyncio.wait(self._taking, timeout=_GRACE)
+            await asyncio.wait(self._taking.values(), timeout=_GRACE)
         for server in self._servers:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE):
                     await server.wait_closed()
         self._servers.clear()
 
-    def _session_factory(self, listener: Listener, certificate: Certificate | None) -> Callable[[], MailSession]:
+    def _session_factory(
+        self, listener: Listener, certificate: Certificate | None
+    ) -> Callable[[], asyncio.BaseProtocol]:
         host = _Listening(self, listener, self._settings, self._blobs)
         hooks = _Hooks(self._desk, self._settings, self._blobs, self._logins)
         kind = LmtpSession if listener.protocol is Protocol.LMTP else MailSession
 
-        def session() -> MailSession:
+        def session() -> asyncio.BaseProtocol:
             tls = certificate.context() if certificate is not None else None  # read again where it was renewed
-            return kind(
+            at_once = tls if listener.tls is Tls.IMPLICIT else None
+            made = kind(
                 hooks,
                 host,
                 hostname=self._settings.hostname,
                 idle_seconds=self._settings.idle_seconds,
-                tls=tls if listener.tls is not Tls.IMPLICIT else None,
+                tls=None if at_once else tls,
                 tls_first=listener.tls is Tls.REQUIRED,
             )
+            return made if at_once is None else Handshake(self, made, at_once)
 
         return session
 
-    def admit(self, session: MailSession) -> bool:
+    def admit(self, session: Client) -> bool:
         """Count a session in, or not where there are too many."""
         client = _customer(session.peer)
         everyone = len(self._sessions) >= self._settings.connections
@@ -149,19 +154,23 @@ class SmtpServer:
         self._by_client[client] += 1
         return True
 
-    def leave(self, session: MailSession) -> None:
-        """Count a session out."""
-        if session in self._sessions:
+    def leave(self, session: Client) -> None:
+        """Count a session out, when the message that it left behind is taken.
+
+        Otherwise a client that hangs up behind each message could have us take any number of them at once.
+        """
+        if session in self._taking:
+            self._taking[session].add_done_callback(lambda _: self.leave(session))
+        elif session in self._sessions:
             client = self._sessions.pop(session)
             self._by_client[client] -= 1
             if not self._by_client[client]:
                 del self._by_client[client]
 
-    def take(self, spool: Spool, envelope: Envelope) -> asyncio.Task[list[str]]:
+    def take(self, session: MailSession, spool: Spool, envelope: Envelope) -> asyncio.Task[list[str]]:
         """Take a message in a task that nobody's going away cancels."""
-        task = asyncio.create_task(self._take(spool, envelope), name="intake")
-        self._taking.add(task)
-        task.add_done_callback(self._taking.discard)
+        task = self._taking[session] = asyncio.create_task(self._take(spool, envelope), name="intake")
+        task.add_done_callback(lambda _: self._taking.pop(session))
         return task
 
     async def _take(self, spool: Spool, envelope: Envelope) -> list[str]:
@@ -218,7 +227,7 @@ class _Listening:
             examine=self._examination(client, session.greeted_as, return_path), asks=True, wishes=envelope.wishes,
             recipient_wishes=tuple(envelope.recipient_wishes), heard_from=session.greeted_as,
         )  # fmt: skip
-        return self._server.take(spool, known)
+        return self._server.take(session, spool, known)
 
     def _examination(
         self, client: IPv4Address | IPv6Address | None, helo: str, return_path: str
