@@ -25,6 +25,7 @@ from aiosmtpd.smtp import SMTP, Envelope, syntax
 
 from relay.intake.content import Content, TooMuch
 from relay.intake.identity import of_certificate
+from relay.intake.replies import coded
 from relay.notification import BadParameter, MailWishes, RecipientWishes, take_mail, take_recipient
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-MAX_REPLY: Final = 510  # RFC 5321 section 4.5.3.1.5, without CRLF
 MAX_COMMAND: Final = 1024
 #: Seconds for a hop to name its client.
 _PROXY_SECONDS: Final = 10.0
@@ -49,12 +49,6 @@ _LAST_WORD: Final = 5.0
 _LOCAL = r'(?:"(?:[^"\\]|\\[ -~])*"|[^<>"()\s]+)'
 _PATH = re.compile(rf'<(?:@[^:<>\s]+:)?(?P<path>{_LOCAL}@[^<>@"()\s]+|)>(?: +(?P<rest>.*))?')
 _BDAT = re.compile(r"(?P<size>[0-9]{1,12})(?P<last> +LAST)?", re.ASCII | re.IGNORECASE)
-_UNCODED = re.compile(r"(?!220)([245])\d\d (?!\1\.\d{1,3}\.\d{1,3} )")
-#: RFC 3463, for what the library answers by itself.
-_CODES: Final = {
-    "250": "2.0.0", "221": "2.0.0", "500": "5.5.2", "501": "5.5.4", "502": "5.5.1", "503": "5.5.1",
-    "504": "5.5.4", "530": "5.7.0", "552": "5.3.4", "553": "5.1.3", "555": "5.5.4",
-}  # fmt: skip
 NULL_PATH: Final = "<>"
 
 
@@ -160,7 +154,7 @@ class MailSession(SMTP):
 
     async def push(self, status: AnyStr) -> None:
         """Send a reply. Bytes (the answers to HELO and EHLO) go as they are, as RFC 2034 section 3 has it."""
-        await super().push(status if isinstance(status, bytes) else _reply(status).encode())
+        await super().push(status if isinstance(status, bytes) else coded(status).encode())
 
     def close(self, reply: str) -> None:
         """Say a last word and end the session, without waiting for the client, and without reading on.
@@ -176,7 +170,7 @@ class MailSession(SMTP):
             below.abort()
             self.connection_lost(None)
         elif isinstance(self.transport, asyncio.Transport):
-            self.transport.write(_reply(reply).encode() + b"\r\n")
+            self.transport.write(coded(reply).encode() + b"\r\n")
             self.transport.close()
             # Whoever reads nothing would keep the connection, and be counted, for ever.
             self.loop.call_later(_LAST_WORD, self.transport.abort)
@@ -405,10 +399,3 @@ class LmtpSession(MailSession):
 def library_names(kind: type) -> list[str]:
     """Return the attributes of a class that the library may look for: commands and hooks."""
     return [name for name in dir(kind) if name.startswith(("smtp_", "auth_", "handle_"))]
-
-
-def _reply(status: str) -> str:
-    """Return a reply as it may go out. The greeting (220) has no enhanced code (RFC 2034 section 3)."""
-    matched = _UNCODED.match(status)
-    coded = f"{matched[0]}{_CODES.get(matched[0][:3], f'{matched[1]}.0.0')} {status[4:]}" if matched else status
-    return "".join(c if c.isprintable() else "?" for c in coded)[:MAX_REPLY]

@@ -26,9 +26,10 @@ from aiosmtpd.proxy_protocol import V2_CMD
 from policies import Proof
 from relay.auth import verdict as examined
 from relay.errors import Refusal, SettingsError
-from relay.intake.desk import Accepted, Desk, Envelope
+from relay.intake.desk import Desk, Envelope
 from relay.intake.handshake import Handshake
 from relay.intake.logins import MECHANISMS, BadResponse, decoded, plain
+from relay.intake.replies import of_acceptance, of_refusal
 from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, library_names
 from relay.intake.spool import Spool
 from relay.intake.tls import Certificate
@@ -180,15 +181,15 @@ class SmtpServer:
             accepted = await self._desk.accept(spool.path, envelope)
         except Refusal as refusal:
             log.info("mail refused", client=str(envelope.client), code=refusal.code, enhanced=refusal.enhanced)
-            return [_reply(refusal)] * count
+            return [of_refusal(refusal)] * count
         except Exception:
             log.exception("mail not taken", client=str(envelope.client))
             return [_OUR_FAULT] * count
         finally:
             spool.close()
         if envelope.each:
-            return [_reply(one) if one is not None else _told(accepted) for one in accepted.refusals]
-        return [_told(accepted)]
+            return [of_refusal(one) if one is not None else of_acceptance(accepted) for one in accepted.refusals]
+        return [of_acceptance(accepted)]
 
 
 class _Listening:
@@ -322,7 +323,7 @@ class _Hooks:
             log.info(
                 "recipient refused", client=str(_client(server.peer)), code=refusal.code, enhanced=refusal.enhanced
             )
-            return _reply(refusal)
+            return of_refusal(refusal)
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 The number is accepted."
@@ -363,23 +364,6 @@ def open_unix(path: Path, mode: int) -> socket.socket:
         made.close()
         raise
     return made
-
-
-def _told(accepted: Accepted) -> str:
-    """Return the reply that names what was made; ``refused`` faxes fail at once and are told of by mail."""
-    count = len(accepted.faxes)
-    faxes = f"{count} fax{'es' * (count != 1)}"
-    if accepted.repeated:
-        return f"250 2.0.0 Accepted before as {accepted.submission}; no second fax is made"
-    if accepted.unconfirmed:
-        faxes += ", held until the link in a mail to the sender is followed"
-    elif accepted.refused:
-        faxes += f", {accepted.refused} of them refused: a mail tells why"
-    return f"250 2.0.0 Accepted as {accepted.submission}; {faxes}"
-
-
-def _reply(refusal: Refusal) -> str:
-    return f"{refusal.code} {refusal.enhanced} {refusal.sentence}"
 
 
 def _client(peer: object) -> IPv4Address | IPv6Address | None:
