@@ -12,6 +12,13 @@ OURS: Final = "+12025550100"
 THEIRS: Final = "+12025550101"
 
 _INBOUND: Final = frozenset({Name.RECEIVED, *MAILS})
+#: The states that are not called as the event is.
+_STATES: Final = {
+    Name.ATTEMPT_FAILED: "queued",
+    Name.RELEASED: "queued",
+    Name.REFUSED: "failed",
+    Name.COMPLETED: "sent",
+}
 _CALL: Final = 30.0
 _TESTS: Final = "a test call; no fax was sent or received"
 
@@ -48,10 +55,10 @@ def _sent(name: Name, event_id: str, now: float) -> Fax:
     )  # fmt: skip
     called = sent or name in {Name.FAILED, Name.ATTEMPT_FAILED}
     return Fax(
-        id=event_id, direction="outbound", state="sent" if sent else name.value.rpartition(".")[2], reason=_TESTS,
-        number=OURS, peer=THEIRS, peer_written=THEIRS, caller_id=OURS, ident="TEST", remote_ident="TEST" if sent else "",
-        document_id=event_id, pages=1, pages_confirmed=int(sent), attempts=(call,) if called else (),
-        talk_seconds=call.talk_seconds, created_at=now - _CALL,
+        id=event_id, direction="outbound", state=_STATES.get(name, name.value.removeprefix("fax.")), reason=_TESTS,
+        number=OURS, peer=THEIRS, peer_written=THEIRS, caller_id=OURS, ident="TEST",
+        remote_ident="TEST" if sent else "", document_id=event_id, pages=1, pages_confirmed=int(sent),
+        attempts=(call,) if called else (), talk_seconds=call.talk_seconds, created_at=now - _CALL,
         ended_at=now if name in ENDS or name is Name.COMPLETED else None, simulated=True,
     )  # fmt: skip
 

@@ -57,7 +57,7 @@ def render(event: Event, endpoint: Endpoint, now: float) -> Request | None:
     if told is None or not url:
         return None
     headers = (("Content-Type", "application/json; charset=utf-8"),)
-    body = json.dumps(told, ensure_ascii=False).encode("utf-8", errors="replace")
+    body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
     return Request("POST", url, writing.with_own(headers, endpoint.headers), body)
 
 

@@ -143,7 +143,7 @@ def _error(event: Event, *, nested: bool) -> str:
     told = {"error": 0, "message": "Success"} if event.success else {"error": _code(event), "message": why}
     if not nested:
         return _json(_json(told))
-    data = {"message_id": fax.attempts[-1].call if fax.attempts else "", "user_id": fax.peer_written}
+    data = {"message_id": fax.id, "user_id": fax.peer_written}
     return quote(f"{_json({'data': data, **told})}____{writing.day_first(event.at)}", safe=_URI, errors="replace")
 
 

@@ -7,11 +7,13 @@ none in XML Schema 1.0 (part 2, section 3.2.7).
 
 from __future__ import annotations
 
+import io
 import re
 from importlib import resources
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET
 from xml.parsers import expat
+from xml.sax.saxutils import XMLGenerator
+from xml.sax.xmlreader import AttributesImpl
 
 from relay.callbacks.dialects import interfax, writing
 from relay.callbacks.dialects.interfax import Kind
@@ -52,19 +54,12 @@ def render(event: Event, endpoint: Endpoint, now: float) -> Request | None:
     told = interfax.fields(event)
     if told is None or not endpoint.url:
         return None
-    envelope = ET.Element(f"{{{ENVELOPE}}}Envelope")
-    call = ET.SubElement(ET.SubElement(envelope, f"{{{ENVELOPE}}}Body"), f"{{{NAMESPACE}}}Outbound")
-    for one in told:
-        value = _written(one)
-        if value or one.kind is Kind.STRING:
-            ET.SubElement(call, f"{{{NAMESPACE}}}{one.name}").text = _NOT_XML.sub("\ufffd", value)
     headers = (
         ("Content-Type", "text/xml; charset=utf-8"),
         ("SOAPAction", f'"{ACTION}"'),
         *interfax.login(endpoint),
     )
-    body: bytes = ET.tostring(envelope, encoding="utf-8", xml_declaration=True)
-    return Request("POST", endpoint.url, writing.with_own(headers, endpoint.headers), body)
+    return Request("POST", endpoint.url, writing.with_own(headers, endpoint.headers), _envelope(told))
 
 
 def understood(status: int, body: bytes) -> bool:
@@ -75,6 +70,26 @@ def understood(status: int, body: bytes) -> bool:
 def wsdl() -> bytes:
     """Return the description from which a receiver is generated. Its address is that of nobody."""
     return resources.files("templates").joinpath("callbacks", "interfax.wsdl").read_bytes()
+
+
+def _envelope(told: tuple[interfax.Field, ...]) -> bytes:
+    written = io.BytesIO()
+    xml = XMLGenerator(written, "utf-8", short_empty_elements=True)
+    none: dict[str, str] = {}
+    around = (("soap:Envelope", {"xmlns:soap": ENVELOPE}), ("soap:Body", none), ("Outbound", {"xmlns": NAMESPACE}))
+    xml.startDocument()
+    for name, attributes in around:
+        xml.startElement(name, AttributesImpl(attributes))
+    for one in told:
+        value = _written(one)
+        if value or one.kind is Kind.STRING:
+            xml.startElement(one.name, AttributesImpl(none))
+            xml.characters(_NOT_XML.sub("\ufffd", value))
+            xml.endElement(one.name)
+    for name, _ in reversed(around):
+        xml.endElement(name)
+    xml.endDocument()
+    return written.getvalue()
 
 
 def _written(one: interfax.Field) -> str:
