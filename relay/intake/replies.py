@@ -22,7 +22,8 @@ def coded(status: str) -> str:
     """Return a reply as it may go out. The greeting (220) has no enhanced code (RFC 2034 section 3)."""
     matched = _UNCODED.match(status)
     code = f"{matched[0]}{_CODES.get(matched[0][:3], f'{matched[1]}.0.0')} {status[4:]}" if matched else status
-    return "".join(c if c.isprintable() else "?" for c in code)[:_LONGEST]
+    plain = "".join(c if c.isprintable() else "?" for c in code)
+    return plain.encode()[:_LONGEST].decode(errors="ignore")
 
 
 def of_refusal(refusal: Refusal) -> str:
