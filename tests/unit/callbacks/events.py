@@ -1,13 +1,18 @@
-"""Events and endpoints of every kind; `python -m tests.unit.callbacks.events` writes the golden files."""
+"""Events and endpoints of every kind for the tests of callbacks.
+
+`python -m tests.unit.callbacks.events` writes the golden files and the examples of the OpenAPI page anew.
+"""
 
 from __future__ import annotations
 
 import base64
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from relay.callbacks.dialects import DIALECTS
+import yaml
+
+from relay.callbacks.dialects import DIALECTS, standard
 from relay.callbacks.endpoint import Endpoint
 from relay.callbacks.event import (
     Attempt,
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from relay.callbacks.request import Request
 
 GOLDEN = Path(__file__).parents[2] / "data" / "callbacks" / "golden"
+OPENAPI = Path(__file__).parents[3] / "docs" / "callbacks.openapi.yaml"
 NOW = 1_790_000_000.0
 AT = NOW - 60.25
 SHARED = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -48,7 +54,8 @@ CUT = replace(
 )  # fmt: skip
 
 FAX = Fax(
-    id="2150102030405000001", direction="outbound", state="sent", number="+97231234567", peer="+442079460000",
+    id="2150102030405000001", direction="outbound", state="sent",
+    reason="3 of 3 pages confirmed by the far machine", number="+97231234567", peer="+442079460000",
     peer_written="442079460000@fax.example.com", caller_id="+97231234567", ident="+972 3 1234567",
     remote_ident="LONDON & CO <7>", header="Müller / משרד", document_id="2150102030405000002", pages=3,
     pages_confirmed=3, attempts=(BUSY, WHOLE), talk_seconds=89.6, resolution="fine", paper="a4", priority=5, retries=3,
@@ -164,8 +171,23 @@ def shown(request: Request) -> str:
     return "\n".join([*head, "", request.body.decode()]).rstrip("\n") + "\n"
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes what stands twice twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Name nothing."""
+        del data
+        return True
+
+
 def main() -> None:
-    """Write the golden files anew; read what changed before you commit it."""
+    """Write the files anew; read what changed before you commit it."""
+    comment, page = OPENAPI.read_text("utf-8").splitlines()[0], yaml.safe_load(OPENAPI.read_text("utf-8"))
+    for hook in page["webhooks"].values():
+        for key, example in hook["post"]["requestBody"]["content"]["application/json"]["examples"].items():
+            example["value"] = standard.payload(EVENTS[key])
+    dumped = yaml.dump(page, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    OPENAPI.write_text(f"{comment}\n{dumped}", "utf-8")
     for dialect in DIALECTS:
         for name, event in EVENTS.items():
             path, request = GOLDEN / dialect / f"{name}.txt", rendered(dialect, event)
