@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import base64
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from relay.callbacks import codes
 from relay.callbacks.dialects import DIALECTS, standard
 from relay.callbacks.endpoint import Endpoint
 from relay.callbacks.event import (
@@ -27,12 +29,14 @@ from relay.callbacks.event import (
     Totals,
 )
 from relay.callbacks.sample import sample
+from relay.outcome import WORDS
 
 if TYPE_CHECKING:
     from relay.callbacks.request import Request
 
 GOLDEN = Path(__file__).parents[2] / "data" / "callbacks" / "golden"
 OPENAPI = Path(__file__).parents[3] / "docs" / "callbacks.openapi.yaml"
+DOCS = OPENAPI.with_name("callbacks.md")
 NOW = 1_790_000_000.0
 AT = NOW - 60.25
 SHARED = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -171,6 +175,44 @@ def shown(request: Request) -> str:
     return "\n".join([*head, "", request.body.decode()]).rstrip("\n") + "\n"
 
 
+def curl(request: Request) -> str:
+    """Return the command that makes a call to the reader's own machine."""
+    words = ["curl", "-sSg", *(word for name, value in request.headers for word in ("-H", f"{name}: {value}"))]
+    words += ["--data-raw", request.body.decode()] if request.body else []
+    return shlex.join([*words, request.url.replace("https://receiver.example.com", "http://127.0.0.1:8000")])
+
+
+def codes_table() -> str:
+    """Return the figures as docs/callbacks.md shows them."""
+    lines = ["| how it ended | `outresultcode` |", "| --- | --- |"]
+    lines += [f"| `{name.value}` | {figure} |" for name, figure in codes.RESULTS.items() if name is not Name.RECEIVED]
+    lines += ["", "| why | code |", "| --- | --- |"]
+    lines += [f"| {WORDS[cause]} | {figure} |" for cause, figure in codes.CAUSES.items()]
+    lines += [
+        f"| it ended before a call was made | {codes.BEFORE_A_CALL} |",
+        f"| it was cancelled | {codes.CANCELLED} |",
+        f"| it was held and not released | {codes.REFUSED} |",
+        f"| the last page was sent and not confirmed | {codes.UNCONFIRMED} |",
+    ]
+    return "\n".join(lines)
+
+
+def page_with_what_is_made(page: str) -> str:
+    """Return docs/callbacks.md with its commands and codes anew."""
+    for dialect in set(DIALECTS) - {"standard"}:
+        request = rendered(dialect, SENT)
+        block = f"```sh\n{curl(request)}\n```" if request is not None else ""
+        page = _between(page, f"<!-- curl {dialect} -->", block)
+    return _between(page, "<!-- codes -->", codes_table())
+
+
+def _between(page: str, mark: str, block: str) -> str:
+    """Put a block behind its mark, in place of what is there up to the next heading or the end."""
+    head, _, rest = page.partition(mark)
+    following = rest.find("\n## ")
+    return f"{head}{mark}\n{block}\n{rest[following:] if following >= 0 else ''}"
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes what stands twice twice."""
 
@@ -182,6 +224,7 @@ class _Dumper(yaml.SafeDumper):
 
 def main() -> None:
     """Write the files anew; read what changed before you commit it."""
+    DOCS.write_text(page_with_what_is_made(DOCS.read_text("utf-8")), "utf-8")
     comment, page = OPENAPI.read_text("utf-8").splitlines()[0], yaml.safe_load(OPENAPI.read_text("utf-8"))
     for hook in page["webhooks"].values():
         for key, example in hook["post"]["requestBody"]["content"]["application/json"]["examples"].items():
