@@ -109,7 +109,8 @@ BOSS = "boss@example.com"
 
 EVENTS = {
     "sent": SENT,
-    "failed": ended(Name.FAILED, "the number was busy; all 1 calls made", (BUSY,), failed=1),
+    "failed": ended(Name.FAILED, "the number was busy; all 1 calls made", (replace(BUSY, ended_at=AT),), failed=1),
+    "failed_without_a_call": ended(Name.FAILED, "its number was taken out of the policy", (BUSY,), failed=1),
     "uncertain": ended(Name.UNCERTAIN, CUT.next, (BUSY, CUT), uncertain=1),
     "cancelled": ended(Name.CANCELLED, "cancelled by anna@example.com", (), called=1, cancelled=1),
     "refused": replace(
@@ -130,7 +131,9 @@ EVENTS = {
     ),
     "queued": before(Name.QUEUED, "ready to dial"),
     "dialing": before(Name.DIALING, "call 1 over main"),
-    "attempt_failed": before(Name.ATTEMPT_FAILED, "the number was busy; call 2 of 4 follows", attempts=(BUSY,)),
+    "attempt_failed": before(
+        Name.ATTEMPT_FAILED, "the number was busy; call 2 of 4 follows", attempts=(replace(BUSY, ended_at=AT),)
+    ),
     "step": SENT.told_as(Occasion.STEP),
     "completed": replace(
         SENT, name=Name.COMPLETED, reason="all 3 recipients ended", occasion=Occasion.FLOW,
@@ -189,7 +192,7 @@ def codes_table() -> str:
     lines += ["", "| why | code |", "| --- | --- |"]
     lines += [f"| {WORDS[cause]} | {figure} |" for cause, figure in codes.CAUSES.items()]
     lines += [
-        f"| it ended before a call was made | {codes.BEFORE_A_CALL} |",
+        f"| no call ended it: it was refused, or could not be called | {codes.WITHOUT_A_CALL} |",
         f"| it was cancelled | {codes.CANCELLED} |",
         f"| it was held and not released | {codes.REFUSED} |",
         f"| the last page was sent and not confirmed | {codes.UNCONFIRMED} |",
