@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from converters import Broken
+from relay.callbacks.dialects import interfax_soap
 from relay.fax import Outbound
 from relay.ledger import submit
 from relay.mailer.language import Languages
@@ -344,3 +345,11 @@ async def test_a_request_that_never_ends_is_let_go(desk: Desk, monkeypatch: pyte
         await asyncio.wait_for(reader.read(), 3)
     writer.close()
     await server.close()
+
+
+def test_the_description_of_soap_callbacks_is_there_for_everybody(web: Browser) -> None:
+    """Lost otherwise: whoever wants a receiver made from our WSDL has to look for it in the source."""
+    answer = web.get("/callbacks/interfax.wsdl")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/xml")
+    assert answer.content == interfax_soap.wsdl()
