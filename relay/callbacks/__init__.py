@@ -1,0 +1,1 @@
+"""Callbacks: what happens to faxes, told to the HTTP endpoints that the policy names."""
