@@ -1,1 +1,1 @@
-"""Callbacks: what happens to faxes, told to the HTTP endpoints that the policy names."""
+"""Callbacks: what the relay tells other programs of its faxes, in their own dialects."""
