@@ -9,7 +9,7 @@ words, or waits.
 
 from relay.outbox.deliveries import LaneState, oldest_unrouted, post, replay, resume, states, suspended
 from relay.outbox.dispatch import Outbox
-from relay.outbox.lane import RECEIVED_FAX, REFUSAL, Deferred, Delivered, Lane, Outcome, Patience, Post, Refused
+from relay.outbox.lane import RECEIVED_FAX, REFUSAL, Deferred, Delivered, Lane, Outcome, Patience, Post, Refused, Terms
 from relay.outbox.routing import Router
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Post",
     "Refused",
     "Router",
+    "Terms",
     "oldest_unrouted",
     "post",
     "replay",
