@@ -73,7 +73,7 @@ PRESETS: Final[Mapping[Dialect, tuple[float, ...]]] = {
     ),
     Dialect.SFAX: (2 * _MINUTE,) * 4,
     Dialect.ASSINATURAS: (30 * _MINUTE,) * 48,
-    Dialect.ESMS: (5 * _MINUTE,) * 4,
+    Dialect.ESMS: (_MINUTE,) * 4,
 }  # fmt: skip
 #: Failures in a row that suspend an endpoint unless its entry says another figure.
 SUSPEND_AFTER: Final = 20
@@ -86,7 +86,8 @@ class CallbackEndpoint:
     ``inbound_url``: for received faxes, where it is another; ``numbers``: the relay's own that it is told of, empty
     for all; ``events``: only these, empty for all that ``trigger`` has; ``delays``: seconds before each attempt after
     the first; ``timeout``: seconds for a whole answer; ``suspend_after``: failures in a row, ``None`` for never;
-    ``tell``: who is mailed of a failure, ``None`` for nobody; ``networks``: ranges that are not public and may be
+    ``tell``: who is mailed of a failure, ``None`` for nobody; ``user`` and ``password``: HTTP basic
+    authentication, where the dialect knows it; ``networks``: ranges that are not public and may be
     called all the same; ``suspended``: what happens is kept for it and not sent.
     """
 
@@ -109,5 +110,7 @@ class CallbackEndpoint:
     delays: tuple[float, ...] = PRESETS[Dialect.STANDARD]
     suspend_after: int | None = SUSPEND_AFTER
     tell: str | None = None
+    user: str = ""
+    password: SecretReference | None = None
     networks: frozenset[Network] = frozenset()
     suspended: bool = False

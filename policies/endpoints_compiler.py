@@ -26,10 +26,12 @@ _NO_HOST: Final = (
     IPv6Network("ff00::/8"),
 )
 #: What each trigger has, beside what the ones after it have.
-_FLOW: Final = frozenset({CallbackEvent.COMPLETED, CallbackEvent.SUSPENDED})
+_FLOW: Final = frozenset(
+    {CallbackEvent.COMPLETED, CallbackEvent.SUSPENDED, CallbackEvent.RECEIVED, CallbackEvent.MAIL_DELIVERED,
+     CallbackEvent.MAIL_BOUNCED, CallbackEvent.MAIL_OPENED}
+)  # fmt: skip
 _STEP: Final = _FLOW | {
-    CallbackEvent.RECEIVED, CallbackEvent.SENT, CallbackEvent.FAILED, CallbackEvent.UNCERTAIN,
-    CallbackEvent.CANCELLED, CallbackEvent.REFUSED, CallbackEvent.MAIL_DELIVERED, CallbackEvent.MAIL_BOUNCED,
+    CallbackEvent.SENT, CallbackEvent.FAILED, CallbackEvent.UNCERTAIN, CallbackEvent.CANCELLED, CallbackEvent.REFUSED,
 }  # fmt: skip
 OF_TRIGGER: Final = {Trigger.FLOW: _FLOW, Trigger.STEP: _STEP, Trigger.ACTION: frozenset(CallbackEvent)}
 #: RFC 9110: those that carry nothing else, or everything in the URL.
@@ -108,7 +110,7 @@ def _endpoint(scope: Scope, entry: EndpointEntry, networks: dict[str, tuple[Netw
         inbound_url=entry.inbound_url,
         method=entry.method,
         numbers=frozenset(entry.numbers),
-        events=frozenset(entry.events) & OF_TRIGGER[entry.trigger] if entry.events else OF_TRIGGER[entry.trigger],
+        events=frozenset(entry.events),
         when=entry.when,
         trigger=entry.trigger,
         headers=dict(entry.headers),
@@ -120,6 +122,8 @@ def _endpoint(scope: Scope, entry: EndpointEntry, networks: dict[str, tuple[Netw
         delays=_delays(entry),
         suspend_after=entry.suspend_after or None,
         tell=entry.tell,
+        user=entry.user or "",
+        password=entry.password,
         networks=frozenset(network for name in entry.networks for network in networks.get(name, ())),
         suspended=entry.suspended,
     )

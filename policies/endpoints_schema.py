@@ -20,6 +20,7 @@ from policies.fields import (
     SecretText,
     TelephoneNumber,
     Text,
+    UserName,
     length_of_time,
     shown,
     text_of,
@@ -139,12 +140,14 @@ class EndpointEntry(Entry):
     secrets: list[SecretText] = key(
         "What the requests are signed with. Two while one is replaced by the other.", default_factory=list, max_length=2
     )
+    user: UserName | None = key("Name for HTTP basic authentication, where the dialect knows it.", default=None)
+    password: SecretText | None = key("The password of `user`.", default=None)
     options: dict[OptionName, Text] = key("What the dialect asks for beside.", default_factory=dict)
     secret_options: dict[OptionName, SecretText] = key("The same, where it is secret.", default_factory=dict)
     timeout: Patience = key("How long a whole answer may take.", default=timedelta(seconds=15))
     schedule: Preset | None = key(
         "When a call that failed is made again: as the dialect of that name does. `standard`: after 5s, 5m, 30m, 2h, "
-        "5h, 10h, 14h. `sfax`: 5 attempts, 2m apart. `assinaturas`: every 30m for 24h. `esms`: 5 attempts, 5m apart. "
+        "5h, 10h, 14h. `sfax`: 5 attempts, 2m apart. `assinaturas`: every 30m for 24h. `esms`: 5 attempts, 1m apart. "
         "Without it, that of the dialect, or `standard`.",
         default=None,
     )

@@ -27,6 +27,9 @@ import structlog
 from converters import Converter
 from policies import Feature, Proof, Reach
 from relay import control, housekeeping, lines, waiting
+from relay.callbacks.client import Client
+from relay.callbacks.guard import DnsResolver
+from relay.callbacks.lane import CallbackLane
 from relay.confine import Confinement
 from relay.doors import Doors
 from relay.ids import IdSource
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
 
     from policies import Pattern, Policy
     from relay.mailer.letter import Carrier
+    from relay.outbox import Lane
     from relay.settings import Settings
     from transport.seam import Line
 
@@ -175,6 +179,9 @@ class Service:
             house.settings, house.store, house.blobs, house.policy, house.ids, house.clock, stack, self._checks,
             self._confinement,
         )  # fmt: skip
+        client = Client(DnsResolver())
+        stack.push_async_callback(client.close)
+        self._callbacks = CallbackLane(client, lambda: house.policy.current.callbacks, house.ids, house.clock)
         self._links = Links(secret_key(house.settings.data), life=house.settings.web.link_days * _DAY)
 
     async def start(self) -> Addresses:
@@ -288,9 +295,8 @@ class Service:
         device = DeviceLane(
             house.store, house.blobs, self._enclosures, self._languages, house.ids, house.clock, zone=UTC
         )
-        outbox = Outbox(
-            house.store, house.ids, house.clock, [mail, processed, device], lease=self._lease, spread=self._spread
-        )
+        lanes: list[Lane] = [mail, processed, device, self._callbacks]
+        outbox = Outbox(house.store, house.ids, house.clock, lanes, lease=self._lease, spread=self._spread)
         self._run(outbox.run())
 
     def _carrier(self) -> Carrier:

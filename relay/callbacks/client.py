@@ -20,19 +20,19 @@ import httpcore2
 
 from policies.urls import BadUrl, parse_url
 from relay.callbacks.guard import Forbidden, GuardedBackend, Network, Unresolved
+from relay.store.callback_log import KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from relay.callbacks.guard import Resolver
+    from relay.callbacks.request import Request
 
-#: Bytes of an answer that are kept, and the longest answer that counts as one.
-KEPT: Final = 4096
+#: The longest answer that counts as one, bytes.
 LONGEST: Final = 64 * 1024
 #: Seconds to connect, TLS included, where the whole time allows as much.
 _CONNECT: Final = 10.0
 #: Seconds that an idle connection is kept.
 _IDLE: Final = 30.0
+_AGENT: Final = "faxrelay"
 #: Pools of other ranges than these last ones are closed: policies change.
 _POOLS: Final = 32
 
@@ -77,10 +77,7 @@ class Client:
 
     async def call(
         self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
+        request: Request,
         *,
         permitted: frozenset[Network] = frozenset(),
         seconds: float = 15.0,
@@ -89,7 +86,7 @@ class Client:
         began = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
-                return await self._call(began, method, url, headers, body, permitted, seconds)
+                return await self._call(began, request, permitted, seconds)
         except BadUrl as fault:
             reason = f"the URL cannot be called: {fault}"
         except (Forbidden, Unresolved) as fault:
@@ -106,27 +103,20 @@ class Client:
             await pool.aclose()
 
     async def _call(
-        self,
-        began: float,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        permitted: frozenset[Network],
-        seconds: float,
+        self, began: float, wanted: Request, permitted: frozenset[Network], seconds: float
     ) -> Answer | NoAnswer:
-        parsed = parse_url(url)
+        parsed = parse_url(wanted.url)
         connect = min(_CONNECT, seconds)
         limits = {"connect": connect, "read": seconds, "write": seconds, "pool": seconds}
-        sent = {"Host": parsed.authority, **headers}
-        if body or method != "GET":
-            sent["Content-Length"] = str(len(body))
+        sent = [("Host", parsed.authority), ("User-Agent", _AGENT), *wanted.headers]
+        if wanted.body or wanted.method != "GET":
+            sent.append(("Content-Length", str(len(wanted.body))))
         pool = await self._pool(permitted)
         request = httpcore2.Request(
-            method,
+            wanted.method,
             httpcore2.URL(scheme=parsed.scheme, host=parsed.host, port=parsed.port, target=parsed.target),
-            headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in sent.items()],
-            content=body,
+            headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in sent],
+            content=wanted.body,
             extensions={"timeout": limits},
         )
         response = await pool.handle_async_request(request)

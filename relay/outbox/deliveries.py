@@ -82,6 +82,9 @@ def conclude(connection: sa.Connection, ids: IdSource, claim: queue.Claim, verdi
     if ended:
         announce(connection, Topic.OUTBOX)  # its younger brothers of the same order key may go now
         if claim.row.kind == RECEIVED_FAX:
+            told = {"recipient": claim.row.target, "answer": verdict.answer}
+            kind = "mail.delivered" if verdict.state is State.DONE else "mail.bounced"
+            faxes.note(connection, ids, claim.row.fax_id, kind, at=now, detail=told, outside=True)
             settle(connection, ids, claim.row.fax_id, now)
 
 

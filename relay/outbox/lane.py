@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RECEIVED_FAX = "received_fax"
 #: The kind of delivery that tells a sender why a mail that was fetched is not faxed; it belongs to no fax.
 REFUSAL = "refusal"
+#: The kind of delivery that tells a person that an endpoint of callbacks fails; it belongs to no fax.
+ALARM = "alarm"
 #: The longest that a far side may make us wait by its own word, in seconds.
 LONGEST_WISH = 24 * 3600.0
 

@@ -30,7 +30,7 @@ class Receiver:
         """Answer the requests of one connection."""
         self.open_now += 1
         self.most_open = max(self.most_open, self.open_now)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while await self._one(reader, writer):
                 pass
         self.open_now -= 1

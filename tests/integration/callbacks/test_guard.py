@@ -9,6 +9,7 @@ import pytest
 
 from relay.callbacks.client import Answer, Client, NoAnswer
 from relay.callbacks.guard import DnsResolver, objection
+from relay.callbacks.request import Request
 
 from .misbehaving import receiver
 from .network import Dialled, listening, name_server
@@ -37,7 +38,7 @@ async def test_a_forbidden_address_never_gets_a_packet(url: str) -> None:
     network = Dialled()
     async with listening() as listener, name_server(names()) as zone:
         client = Client(DnsResolver(["127.0.0.1"], port=zone.port), inner=network)
-        answer = await client.call("GET", url.replace("PORT", str(listener.port)), {}, b"", seconds=5)
+        answer = await client.call(Request("GET", url.replace("PORT", str(listener.port))), seconds=5)
         await client.close()
         assert isinstance(answer, NoAnswer)
         assert "callback.test" not in url or "may not be called" in answer.reason  # the name was found, and refused
@@ -58,7 +59,7 @@ async def test_a_name_that_changes_its_address_is_called_at_the_checked_one() ->
         client = Client(DnsResolver(["127.0.0.1"], port=zone.port), inner=network)
         for _ in range(2):
             url = f"http://rebind.callback.test:{listener.port}/"
-            assert isinstance(await client.call("GET", url, {}, b"", seconds=5), NoAnswer)
+            assert isinstance(await client.call(Request("GET", url), seconds=5), NoAnswer)
         await client.close()
         assert network.addresses == [PUBLIC]
         assert [kind for _, kind in zone.asked].count("A") == 2
@@ -69,7 +70,7 @@ async def test_a_redirect_to_a_forbidden_address_is_not_followed() -> None:
     """A public receiver could send the relay on to a service of its own network."""
     async with listening() as listener, receiver("redirect", f"http://127.0.0.1:{listener.port}/") as there:
         client = Client(DnsResolver(), inner=Dialled({PUBLIC: there.port}))
-        answer = await client.call("GET", f"http://{PUBLIC}:{there.port}/", {}, b"", seconds=5)
+        answer = await client.call(Request("GET", f"http://{PUBLIC}:{there.port}/"), seconds=5)
         await client.close()
         assert isinstance(answer, Answer)
         assert answer.status == 302
@@ -82,8 +83,8 @@ async def test_a_connection_that_one_endpoint_may_use_is_not_lent_to_another() -
         client = Client(DnsResolver())
         url = f"http://127.0.0.1:{there.port}/"
         may = frozenset({IPv4Network("127.0.0.0/8")})
-        assert isinstance(await client.call("GET", url, {}, b"", permitted=may), Answer)
-        refused = await client.call("GET", url, {}, b"")
+        assert isinstance(await client.call(Request("GET", url), permitted=may), Answer)
+        refused = await client.call(Request("GET", url))
         await client.close()
         assert isinstance(refused, NoAnswer)
         assert "loopback" in refused.reason
