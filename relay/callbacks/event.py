@@ -135,9 +135,9 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One mail or one call of the API. ``sender``: the proven address; ``user``: who logged in.
+    """One mail or one call of the API. ``sender``: the proven address.
 
-    ``reference``: what its sender's program calls it. ``credits``: what its recipients came to.
+    ``reply_to``: who gets its receipts; ``reference``: what its sender's program calls it; ``credits``: its sum.
     """
 
     id: str
@@ -145,7 +145,7 @@ class Submission:
     totals: Totals
     created_at: float
     sender: str = ""
-    user: str = ""
+    reply_to: str = ""
     subject: str = ""
     message_id: str = ""
     reference: str = ""

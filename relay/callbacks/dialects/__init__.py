@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from relay.callbacks.dialects import standard
+from relay.callbacks.dialects import assinaturas, esms, interfax, interfax_soap, sfax, standard
 from relay.callbacks.endpoint import Trigger, When
 from relay.callbacks.event import ENDS, Name, Occasion
 
@@ -49,6 +49,11 @@ class Dialect(Protocol):
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
     "standard": standard,
+    "sfax": sfax,
+    "interfax": interfax,
+    "interfax-soap": interfax_soap,
+    "assinaturas": assinaturas,
+    "esms": esms,
 }
 
 

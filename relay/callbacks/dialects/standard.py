@@ -52,7 +52,7 @@ def render(event: Event, endpoint: Endpoint, now: float) -> Request | None:
     url = endpoint.inbound_url if event.inbound else endpoint.url
     if not url:
         return None
-    body = json.dumps(payload(event), ensure_ascii=False, separators=(",", ":")).encode()
+    body = json.dumps(payload(event), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     at = str(int(now))
     signed = b".".join((event.id.encode(), at.encode(), body))
     headers = (
