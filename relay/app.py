@@ -27,9 +27,7 @@ import structlog
 from converters import Converter
 from policies import Feature, Proof, Reach
 from relay import control, housekeeping, lines, waiting
-from relay.callbacks.client import Client
-from relay.callbacks.guard import DnsResolver
-from relay.callbacks.lane import CallbackLane
+from relay.callbacks.operations import CallbackOperations, lane_of
 from relay.confine import Confinement
 from relay.doors import Doors
 from relay.ids import IdSource
@@ -108,7 +106,8 @@ class House:
     def desks(self) -> tuple[object, ...]:
         """Return all that people and programs can ask."""
         users = UserOperations(self.store, self.clock, lambda: self.policy.current.users)
-        return self.operations, users, PolicyOperations(self.policy)
+        callbacks = CallbackOperations(self.store, self.policy, self.ids, self.clock)
+        return self.operations, users, PolicyOperations(self.policy), callbacks
 
 
 @contextlib.contextmanager
@@ -179,9 +178,6 @@ class Service:
             house.settings, house.store, house.blobs, house.policy, house.ids, house.clock, stack, self._checks,
             self._confinement,
         )  # fmt: skip
-        client = Client(DnsResolver())
-        stack.push_async_callback(client.close)
-        self._callbacks = CallbackLane(client, lambda: house.policy.current.callbacks, house.ids, house.clock)
         self._links = Links(secret_key(house.settings.data), life=house.settings.web.link_days * _DAY)
 
     async def start(self) -> Addresses:
@@ -264,6 +260,7 @@ class Service:
             checking.disk(house.blobs, settings.smtp.disk_reserve_bytes),
             checking.policy(house.policy),
             checking.deliveries(house.store, house.clock),
+            checking.callbacks(house.store, house.clock),
         ]
         services = Services(
             house.store, house.ids, house.clock, self._links, self._enclosures, self._languages,
@@ -295,7 +292,9 @@ class Service:
         device = DeviceLane(
             house.store, house.blobs, self._enclosures, self._languages, house.ids, house.clock, zone=UTC
         )
-        lanes: list[Lane] = [mail, processed, device, self._callbacks]
+        callbacks = lane_of(house.policy, house.ids, house.clock)
+        self._stack.push_async_callback(callbacks.close)
+        lanes: list[Lane] = [mail, processed, device, callbacks]
         outbox = Outbox(house.store, house.ids, house.clock, lanes, lease=self._lease, spread=self._spread)
         self._run(outbox.run())
 

@@ -144,7 +144,10 @@ class DnsResolver:
     """
 
     def __init__(self, nameservers: Sequence[str] = (), *, port: int = 53) -> None:
-        self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+        try:
+            self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+        except dns.resolver.NoResolverConfiguration:  # no name is found; addresses are called all the same
+            self._resolver = dns.asyncresolver.Resolver(configure=False)
         if nameservers:
             self._resolver.nameservers = list(nameservers)
             self._resolver.port = port

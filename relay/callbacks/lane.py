@@ -96,6 +96,10 @@ class CallbackLane:
             return Refused(f"the policy has no endpoint {claim.row.target} any more")
         return await self.call(decode(claim.row.payload[plan.EVENT]), entry)
 
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
     async def call(self, event: Event, entry: CallbackEndpoint) -> Outcome:
         """Tell one event to one endpoint."""
         try:

@@ -122,14 +122,22 @@ def suspend(connection: sa.Connection, lane: str, name: str, why: str, now: floa
     return connection.execute(target.update().where(here).values(suspended_at=now, suspended_why=why)).rowcount == 1
 
 
-def resume(connection: sa.Connection, lane: str, name: str, now: float) -> int:
-    """Let a suspended target's deliveries go, the oldest first; return how many were held. Raises :class:`NotFound`."""
+def resume(connection: sa.Connection, lane: str, name: str, now: float, per_second: float | None = None) -> int:
+    """Let a suspended target's deliveries go, the oldest first; return how many were held. Raises :class:`NotFound`.
+
+    ``per_second``: how many; all at once unless given.
+    """
     here = sa.and_(target.c.lane == lane, target.c.name == name, target.c.suspended_at.is_not(None))
     values = {"failures": 0, "suspended_at": None, "suspended_why": None, "warned_at": None}
     if connection.execute(target.update().where(here).values(values)).rowcount == 0:
         raise NotFound(f"{lane} to {name} is not suspended")
     held = sa.and_(delivery.c.lane == lane, delivery.c.target == name, delivery.c.state == State.DUE.value)
     released = connection.execute(delivery.update().where(held).values(not_before=now)).rowcount
+    if per_second is not None and released:
+        waiting = connection.execute(sa.select(delivery.c.id).where(held).order_by(delivery.c.id)).scalars()
+        paced = [{"one": one, "due": now + place / per_second} for place, one in enumerate(waiting)]
+        by_id = delivery.update().where(delivery.c.id == sa.bindparam("one"))
+        connection.execute(by_id.values(not_before=sa.bindparam("due")), paced)
     targets.open_target(connection, lane, name, now)
     announce(connection, Topic.OUTBOX)
     return released

@@ -161,7 +161,7 @@ async def test_410_suspends_at_once_and_what_is_held_goes_out_in_order(desk: Cal
         assert len(told) == held
         by_fax: dict[str, list[int]] = {}
         for one in told:
-            by_fax.setdefault(one["data"]["fax"]["id"], []).append(one["sequence"])
+            by_fax.setdefault(one["data"]["fax"]["id"], []).append(one["data"]["sequence"])
         assert len(by_fax) == 2
         assert all(order == sorted(order) for order in by_fax.values())
         assert desk.waiting() == []
