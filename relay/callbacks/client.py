@@ -14,7 +14,8 @@ import time
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
+from zlib import crc32
 
 import httpcore2
 
@@ -33,8 +34,14 @@ _CONNECT: Final = 10.0
 #: Seconds that an idle connection is kept.
 _IDLE: Final = 30.0
 _AGENT: Final = "faxrelay"
+#: Pools that share the connections of one set of ranges: a pool looks at all of its connections for each request.
+_SHARDS: Final = 64
+#: Idle connections that are kept, for one set of ranges.
+_KEPT_ALIVE: Final = 256
 #: Pools of other ranges than these last ones are closed: policies change.
-_POOLS: Final = 32
+_POOLS: Final = 32 * _SHARDS
+
+_Shard: TypeAlias = tuple[frozenset[Network], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ class Client:
         self._resolver = resolver
         self._context = context or ssl.create_default_context()
         self._inner = inner
-        self._pools: dict[frozenset[Network], httpcore2.AsyncConnectionPool] = {}
+        self._pools: dict[_Shard, httpcore2.AsyncConnectionPool] = {}
 
     async def call(
         self,
@@ -81,12 +88,16 @@ class Client:
         *,
         permitted: frozenset[Network] = frozenset(),
         seconds: float = 15.0,
+        group: str = "",
     ) -> Answer | NoAnswer:
-        """Send one request and return what came of it within ``seconds``; never raises for what the far side does."""
+        """Send one request and return what came of it within ``seconds``; never raises for what the far side does.
+
+        ``group``: what shares connections, such as an endpoint's name.
+        """
         began = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
-                return await self._call(began, request, permitted, seconds)
+                return await self._call(began, request, (permitted, crc32(group.encode()) % _SHARDS), seconds)
         except BadUrl as fault:
             reason = f"the URL cannot be called: {fault}"
         except (Forbidden, Unresolved) as fault:
@@ -102,16 +113,14 @@ class Client:
         for pool in self._pools.values():
             await pool.aclose()
 
-    async def _call(
-        self, began: float, wanted: Request, permitted: frozenset[Network], seconds: float
-    ) -> Answer | NoAnswer:
+    async def _call(self, began: float, wanted: Request, shard: _Shard, seconds: float) -> Answer | NoAnswer:
         parsed = parse_url(wanted.url)
         connect = min(_CONNECT, seconds)
         limits = {"connect": connect, "read": seconds, "write": seconds, "pool": seconds}
         sent = [("Host", parsed.authority), ("User-Agent", _AGENT), *wanted.headers]
         if wanted.body or wanted.method != "GET":
             sent.append(("Content-Length", str(len(wanted.body))))
-        pool = await self._pool(permitted)
+        pool = await self._pool(shard)
         request = httpcore2.Request(
             wanted.method,
             httpcore2.URL(scheme=parsed.scheme, host=parsed.host, port=parsed.port, target=parsed.target),
@@ -135,15 +144,15 @@ class Client:
         told = next((value for name, value in response.headers if name.lower() == b"retry-after"), None)
         return Answer(response.status, kept, took, retry_after(told.decode("latin-1"), time.time()) if told else None)
 
-    async def _pool(self, permitted: frozenset[Network]) -> httpcore2.AsyncConnectionPool:
-        pool = self._pools.pop(permitted, None)
+    async def _pool(self, shard: _Shard) -> httpcore2.AsyncConnectionPool:
+        pool = self._pools.pop(shard, None)
         if pool is None:
-            backend = GuardedBackend(self._resolver, permitted, self._inner)
+            backend = GuardedBackend(self._resolver, shard[0], self._inner)
             pool = httpcore2.AsyncConnectionPool(
-                ssl_context=self._context, max_connections=None, max_keepalive_connections=256,
+                ssl_context=self._context, max_connections=None, max_keepalive_connections=_KEPT_ALIVE // _SHARDS,
                 keepalive_expiry=_IDLE, network_backend=backend,
             )  # fmt: skip
-        self._pools[permitted] = pool  # the last one used is the last one closed
+        self._pools[shard] = pool  # the last one used is the last one closed
         while len(self._pools) > _POOLS:
             oldest = next(iter(self._pools))
             if self._pools[oldest].connections:

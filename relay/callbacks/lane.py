@@ -66,6 +66,7 @@ class CallbackLane:
         self._clock = clock
         self._download = download
         self._environ = environ
+        self._indexed = plan.Index({})
 
     def routes(self, event: sa.Row[Any], fax: sa.Row[Any], submission: sa.Row[Any] | None) -> list[Post]:  # noqa: ARG002  the outbox asks `read`
         """Return nothing: what is owed needs more rows, see :meth:`read`."""
@@ -75,19 +76,19 @@ class CallbackLane:
         self, connection: sa.Connection, event: sa.Row[Any], fax: sa.Row[Any], submission: sa.Row[Any] | None
     ) -> list[Post]:
         """Return what the endpoints are owed for an event; note first that it ended a submission, where it did."""
-        entries = plan.concerned(self._endpoints().values(), fax.number)
+        entries = self._index().concerned(fax.number)
         if not entries:
             return []
         if submission is not None and event.after is not None:
             where = life.state(Direction(fax.direction), event.after)
             if life.terminal(where):
                 complete(connection, self._ids, fax, event.at)
-        told = reading.told(reading.read(connection, event.id), self._download(fax.id))
+        told = reading.told(reading.around(connection, event, fax, submission), self._download(fax.id))
         return plan.posts(told, entries, str(fax.id)) if told is not None else []
 
     def held(self) -> frozenset[str]:
         """Return the endpoints that the policy suspends."""
-        return frozenset(name for name, entry in self._endpoints().items() if entry.suspended)
+        return self._index().held
 
     async def deliver(self, claim: Claim) -> Outcome:
         """Make one call."""
@@ -113,7 +114,7 @@ class CallbackLane:
             return plan.NotTaken(f"{unfit.field}: {unfit}", terms=plan.terms_of(entry))
         if request is None:
             return Delivered(f"not told: the dialect {entry.dialect.value} does not show it")
-        answer = await self._client.call(request, permitted=entry.networks, seconds=entry.timeout)
+        answer = await self._client.call(request, permitted=entry.networks, seconds=entry.timeout, group=entry.name)
         return plan.outcome_of(answer, entry)
 
     def concluded(
@@ -151,8 +152,14 @@ class CallbackLane:
         told = Event(
             str(self._ids()), Name.SUSPENDED, now, reason=why, suspension=Suspension(entry.name, failures, why)
         )
-        others = [one for one in self._endpoints().values() if one.name != entry.name and not one.numbers]
+        others = [one for one in self._index().concerned(None) if one.name != entry.name]
         post(connection, self._ids, LANE, None, None, plan.posts(told, others, f"suspended {entry.name}"), now)
+
+    def _index(self) -> plan.Index:
+        entries = self._endpoints()
+        if self._indexed.entries is not entries:
+            self._indexed = plan.Index(entries)
+        return self._indexed
 
     def _secret(self, reference: SecretReference) -> str:
         return read(reference, self._environ, lambda path: Path(path).open("rb"))

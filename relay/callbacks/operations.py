@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from relay.callbacks.event import Name
 from relay.callbacks.client import Client
+from relay.callbacks.event import Name
 from relay.callbacks.guard import DnsResolver
 from relay.callbacks.lane import LANE, CallbackLane
 from relay.callbacks.sample import sample

@@ -19,7 +19,7 @@ from relay.outbox import Deferred, Delivered, Outcome, Post, Terms
 from relay.store.callback_log import Called
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from policies.endpoints import CallbackEndpoint
     from policies.secrets import SecretReference
@@ -76,9 +76,23 @@ def endpoint_of(entry: CallbackEndpoint, secret: Callable[[SecretReference], str
     )
 
 
-def concerned(entries: Iterable[CallbackEndpoint], number: str) -> list[CallbackEndpoint]:
-    """Return the endpoints that are told of a number of ours."""
-    return [entry for entry in entries if not entry.numbers or number in entry.numbers]
+class Index:
+    """The endpoints of one policy by the numbers that they are told of, so that an event looks at its own alone."""
+
+    def __init__(self, entries: Mapping[str, CallbackEndpoint]) -> None:
+        self.entries = entries
+        self.held = frozenset(name for name, entry in entries.items() if entry.suspended)
+        self._order = {name: position for position, name in enumerate(entries)}
+        self._by_number: dict[str, list[CallbackEndpoint]] = {}
+        self._all = [entry for entry in entries.values() if not entry.numbers]
+        for entry in entries.values():
+            for number in entry.numbers:
+                self._by_number.setdefault(number, []).append(entry)
+
+    def concerned(self, number: str | None) -> list[CallbackEndpoint]:
+        """Return the endpoints that are told of a number of ours, or of what concerns none, in the policy's order."""
+        found = [*self._all, *(self._by_number.get(number, ()) if number is not None else ())]
+        return sorted(found, key=lambda entry: self._order[entry.name])
 
 
 def posts(event: Event, entries: Iterable[CallbackEndpoint], about: str) -> list[Post]:

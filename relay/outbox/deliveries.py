@@ -7,7 +7,7 @@ decides it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from relay.ids import IdSource
+
+_POST: Final = delivery.insert()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,12 @@ def post(
     """Write deliveries that are due at once, or after the time that they name."""
     for one in posts:
         due = now + one.after
-        connection.execute(
-            delivery.insert().values(
-                id=ids(), lane=lane, target=one.target, order_key=one.order_key, kind=one.kind,
-                fax_id=fax_id, event_id=None if one.twin else event_id, payload=dict(one.payload),
-                state=State.DUE.value, not_before=due, created_at=due,
-            )
-        )  # fmt: skip
+        row = {
+            "id": ids(), "lane": lane, "target": one.target, "order_key": one.order_key, "kind": one.kind,
+            "fax_id": fax_id, "event_id": None if one.twin else event_id, "payload": dict(one.payload),
+            "state": State.DUE.value, "not_before": due, "created_at": due,
+        }  # fmt: skip
+        connection.execute(_POST, row)
         targets.open_target(connection, lane, one.target, due)
         announce(connection, Topic.OUTBOX)
 

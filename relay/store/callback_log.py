@@ -16,7 +16,18 @@ LANE: Final = "callback"
 #: Bytes of an answer that the log keeps.
 KEPT: Final = 4096
 
-_FAILED: Final = {"failed": target.c.failed + 1}
+#: What a result adds to the calls that were taken and to those that were not.
+_COUNTS: Final = {"done": (1, 0), "retry": (0, 1), "failed": (0, 1)}
+_WRITE: Final = callback_call.insert()
+_COUNT: Final = (
+    target.update()
+    .where(target.c.lane == LANE, target.c.name == sa.bindparam("of_name"))
+    .values(
+        sent=target.c.sent + sa.bindparam("good"),
+        failed=target.c.failed + sa.bindparam("bad"),
+        seconds=target.c.seconds + sa.bindparam("took"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +76,16 @@ def write(
     """Write a line, and count it for its endpoint; return its id. ``row``: of the delivery; ``result``: done, ..."""
     text = called.body[:KEPT].decode("utf-8", "replace").replace("\x00", "\ufffd")
     call_id = ids()
-    connection.execute(
-        callback_call.insert().values(
-            id=call_id, delivery_id=row.id, endpoint=row.target, kind=row.kind, fax_id=row.fax_id, attempt=attempt,
-            at=now, seconds=called.seconds, status=called.status, reason=called.reason, body=text, result=result,
-        )
-    )  # fmt: skip
-    here = sa.and_(target.c.lane == LANE, target.c.name == row.target)
-    counted = {"done": {"sent": target.c.sent + 1}, "retry": _FAILED, "failed": _FAILED}.get(result)
-    if counted is not None:  # a test counts for nothing
-        connection.execute(target.update().where(here).values(seconds=target.c.seconds + called.seconds, **counted))
+    line = {
+        "id": call_id, "delivery_id": row.id, "endpoint": row.target, "kind": row.kind, "fax_id": row.fax_id,
+        "attempt": attempt, "at": now, "seconds": called.seconds, "status": called.status, "reason": called.reason,
+        "body": text, "result": result,
+    }  # fmt: skip
+    connection.execute(_WRITE, line)
+    counts = _COUNTS.get(result)
+    if counts is not None:  # a test counts for nothing
+        good, bad = counts
+        connection.execute(_COUNT, {"of_name": row.target, "good": good, "bad": bad, "took": called.seconds})
     return call_id
 
 

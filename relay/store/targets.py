@@ -25,16 +25,21 @@ if TYPE_CHECKING:
 LANES: Final = frozenset({"callback"})
 
 
+def _open(dialect: Any) -> Any:
+    row = dialect.insert(target)
+    earlier = sa.or_(target.c.due_at.is_(None), target.c.due_at > row.excluded.due_at)
+    keys = [target.c.lane, target.c.name]
+    return row.on_conflict_do_update(index_elements=keys, set_={"due_at": row.excluded.due_at}, where=earlier)
+
+
+_OPEN: Final = {"postgresql": _open(postgresql), "sqlite": _open(sqlite)}
+
+
 def open_target(connection: sa.Connection, lane: str, name: str, due_at: float) -> None:
     """Note that something for a target is due at ``due_at``; nothing to do for a lane that is not claimed so."""
     if lane not in LANES:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    row = dialect.insert(target).values(lane=lane, name=name, due_at=due_at)
-    earlier = sa.or_(target.c.due_at.is_(None), target.c.due_at > due_at)
-    connection.execute(
-        row.on_conflict_do_update(index_elements=[target.c.lane, target.c.name], set_={"due_at": due_at}, where=earlier)
-    )
+    connection.execute(_OPEN[connection.dialect.name], {"lane": lane, "name": name, "due_at": due_at})
 
 
 def claim(
@@ -55,17 +60,24 @@ def claim(
         if row is None:
             _settle(connection, lane, name, now)
             continue
-        connection.execute(
-            delivery.update()
-            .where(delivery.c.id == row.id)
-            .values(fence=row.fence + 1, attempts=row.attempts + 1, **lease.values(now))
-        )
+        taken = {"one": row.id, "fence": row.fence + 1, "attempts": row.attempts + 1, **lease.values(now)}
+        connection.execute(_TAKE, taken)
         # Behind all other targets that are due now: what waits for one must not keep the rest waiting.
-        connection.execute(target.update().where(target.c.lane == lane, target.c.name == name).values(due_at=now))
+        connection.execute(_DUE, {"of_lane": lane, "of_name": name, "due_at": now})
         claims.append(Claim(row.id, row.fence + 1, row))
     return claims
 
 
+_TAKE: Final = (
+    delivery.update()
+    .where(delivery.c.id == sa.bindparam("one"))
+    .values({key: sa.bindparam(key) for key in ("fence", "attempts", "lease_owner", "lease_until")})
+)
+_DUE: Final = (
+    target.update()
+    .where(target.c.lane == sa.bindparam("of_lane"), target.c.name == sa.bindparam("of_name"))
+    .values(due_at=sa.bindparam("due_at"))
+)
 _elder = delivery.alias("elder")
 _is_due = delivery.c.state == sa.literal_column("'due'")
 _unblocked = ~sa.exists().where(

@@ -54,11 +54,11 @@ class CallbackDesk(Desk):
 
     def has(self, *entries: CallbackEndpoint) -> None:
         """Put endpoints into the policy."""
-        self.endpoints.update({entry.name: entry for entry in entries})
+        self.endpoints = self.endpoints | {entry.name: entry for entry in entries}
 
     def change(self, name: str, **changes: Any) -> None:
         """Change an endpoint of the policy."""
-        self.endpoints[name] = replace(self.endpoints[name], **changes)
+        self.endpoints = self.endpoints | {name: replace(self.endpoints[name], **changes)}
 
     def callback_lane(self, client: Client | None = None, *, context: ssl.SSLContext | None = None) -> CallbackLane:
         """Return the lane."""
