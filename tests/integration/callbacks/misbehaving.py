@@ -52,6 +52,9 @@ class Receiver:
         match self.behaviour:
             case "ok":
                 writer.write(_answer(200, self.detail or "thank you"))
+            case "later":
+                await asyncio.sleep(float(self.detail))
+                writer.write(_answer(200, ""))
             case "status":
                 status, _, more = self.detail.partition(" ")
                 writer.write(_answer(int(status), "told", more))
