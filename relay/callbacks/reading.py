@@ -148,15 +148,15 @@ def _fax(rows: Rows, name: Name) -> Fax:
         resend_of=str(fax.resend_of) if fax.resend_of is not None else "",
         step=rows.recipients.step if rows.recipients is not None else 1,
         created_at=fax.created_at,
-        ended_at=row.at if ended else _end(rows.record),
+        ended_at=row.at if ended else _end(rows.record, row.at),
         simulated=_simulated(rows.record, received),
     )
 
 
-def _end(record: Record) -> float | None:
-    """Return when a fax ended that something else is told of: its submission, its mail."""
+def _end(record: Record, at: float) -> float | None:
+    """Return when a fax had ended that something else is told of: its submission, its mail."""
     kinds = {name.value for name in ENDS} | {Name.RECEIVED.value}
-    return next((one.at for one in record.events if one.kind in kinds), None)
+    return next((one.at for one in record.events if one.kind in kinds and one.at <= at), None)
 
 
 def _received(record: Record) -> dict[str, Any]:

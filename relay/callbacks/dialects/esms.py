@@ -47,6 +47,8 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "26": ("phonenumber", "error_info", "oaid", "partnerids"),
     "27": ("phonenumber", "error_info", "oaid", "partnerids"),
 }
+#: Ends that no far side decided.
+_NOT_BY_A_CALL: Final = frozenset({Name.CANCELLED, Name.REFUSED, Name.UNCERTAIN})
 _NESTED: Final = frozenset({"26", "27"})
 _STATUS: Final = {
     Name.HELD: 1,
@@ -72,7 +74,7 @@ _OK: Final = 200
 
 def check(endpoint: Endpoint) -> None:
     """Raise :class:`Unfit` for an unknown type or country, a clash of keys, or received faxes."""
-    if endpoint.inbound_url:
+    if endpoint.inbound_url not in {"", endpoint.url}:
         raise Unfit("inbound_url", "this dialect tells of messages that were sent, and of no received ones")
     if endpoint.options.get("type_id", _TYPE) not in _KEYS:
         raise Unfit("type_id", f"it is one of {', '.join(_KEYS)}")
@@ -149,8 +151,8 @@ def _error(event: Event, *, nested: bool) -> str:
 
 def _code(event: Event) -> int:
     """Return the far side's own code where it did not take the call, else the relay's."""
-    last = event.fax.attempts[-1].sip_code if event.fax is not None and event.fax.attempts else None
-    return last if last is not None and last != _OK else codes.error(event)
+    last = codes.deciding(event) if event.name not in _NOT_BY_A_CALL else None
+    return last.sip_code if last is not None and last.sip_code not in {None, _OK} else codes.error(event)
 
 
 def _json(value: object) -> str:

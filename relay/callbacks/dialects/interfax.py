@@ -50,8 +50,8 @@ class Field:
 
 
 def check(endpoint: Endpoint) -> None:
-    """Raise :class:`Unfit` where the endpoint wants to hear of received faxes, or has half a login."""
-    if endpoint.inbound_url:
+    """Raise :class:`Unfit` where the endpoint has an address for received faxes alone, or half a login."""
+    if endpoint.inbound_url not in {"", endpoint.url}:
         raise Unfit("inbound_url", "this dialect tells of faxes that were sent, and of no received ones")
     if endpoint.password and not endpoint.user:
         raise Unfit("user", "a password stands without a user")

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from converters import Broken
+from relay.callbacks.dialects import interfax_soap
 from relay.fax import Outbound
 from relay.ledger import submit
 from relay.mailer.language import Languages
@@ -321,3 +322,11 @@ async def test_the_server_runs_in_the_services_loop_and_gives_its_port_back(desk
         await server.close()
     with pytest.raises(OSError, match=r"."):
         await asyncio.open_connection("127.0.0.1", server.port)
+
+
+def test_the_description_of_soap_callbacks_is_there_for_everybody(web: Browser) -> None:
+    """Lost otherwise: whoever wants a receiver made from our WSDL has to look for it in the source."""
+    answer = web.get("/callbacks/interfax.wsdl")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/xml")
+    assert answer.content == interfax_soap.wsdl()

@@ -1,13 +1,20 @@
-"""Events and endpoints of every kind; `python -m tests.unit.callbacks.events` writes the golden files."""
+"""Events and endpoints of every kind for the tests of callbacks.
+
+`python -m tests.unit.callbacks.events` writes the golden files and the examples of the OpenAPI page anew.
+"""
 
 from __future__ import annotations
 
 import base64
+import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from relay.callbacks.dialects import DIALECTS
+import yaml
+
+from relay.callbacks import codes
+from relay.callbacks.dialects import DIALECTS, standard
 from relay.callbacks.endpoint import Endpoint
 from relay.callbacks.event import (
     Attempt,
@@ -22,11 +29,14 @@ from relay.callbacks.event import (
     Totals,
 )
 from relay.callbacks.sample import sample
+from relay.outcome import WORDS
 
 if TYPE_CHECKING:
     from relay.callbacks.request import Request
 
 GOLDEN = Path(__file__).parents[2] / "data" / "callbacks" / "golden"
+OPENAPI = Path(__file__).parents[3] / "docs" / "callbacks.openapi.yaml"
+DOCS = OPENAPI.with_name("callbacks.md")
 NOW = 1_790_000_000.0
 AT = NOW - 60.25
 SHARED = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -48,7 +58,8 @@ CUT = replace(
 )  # fmt: skip
 
 FAX = Fax(
-    id="2150102030405000001", direction="outbound", state="sent", number="+97231234567", peer="+442079460000",
+    id="2150102030405000001", direction="outbound", state="sent",
+    reason="3 of 3 pages confirmed by the far machine", number="+97231234567", peer="+442079460000",
     peer_written="442079460000@fax.example.com", caller_id="+97231234567", ident="+972 3 1234567",
     remote_ident="LONDON & CO <7>", header="Müller / משרד", document_id="2150102030405000002", pages=3,
     pages_confirmed=3, attempts=(BUSY, WHOLE), talk_seconds=89.6, resolution="fine", paper="a4", priority=5, retries=3,
@@ -98,7 +109,8 @@ BOSS = "boss@example.com"
 
 EVENTS = {
     "sent": SENT,
-    "failed": ended(Name.FAILED, "the number was busy; all 1 calls made", (BUSY,), failed=1),
+    "failed": ended(Name.FAILED, "the number was busy; all 1 calls made", (replace(BUSY, ended_at=AT),), failed=1),
+    "failed_without_a_call": ended(Name.FAILED, "its number was taken out of the policy", (BUSY,), failed=1),
     "uncertain": ended(Name.UNCERTAIN, CUT.next, (BUSY, CUT), uncertain=1),
     "cancelled": ended(Name.CANCELLED, "cancelled by anna@example.com", (), called=1, cancelled=1),
     "refused": replace(
@@ -119,7 +131,9 @@ EVENTS = {
     ),
     "queued": before(Name.QUEUED, "ready to dial"),
     "dialing": before(Name.DIALING, "call 1 over main"),
-    "attempt_failed": before(Name.ATTEMPT_FAILED, "the number was busy; call 2 of 4 follows", attempts=(BUSY,)),
+    "attempt_failed": before(
+        Name.ATTEMPT_FAILED, "the number was busy; call 2 of 4 follows", attempts=(replace(BUSY, ended_at=AT),)
+    ),
     "step": SENT.told_as(Occasion.STEP),
     "completed": replace(
         SENT, name=Name.COMPLETED, reason="all 3 recipients ended", occasion=Occasion.FLOW,
@@ -164,8 +178,62 @@ def shown(request: Request) -> str:
     return "\n".join([*head, "", request.body.decode()]).rstrip("\n") + "\n"
 
 
+def curl(request: Request) -> str:
+    """Return the command that makes a call to the reader's own machine."""
+    words = ["curl", "-sSg", *(word for name, value in request.headers for word in ("-H", f"{name}: {value}"))]
+    words += ["--data-raw", request.body.decode()] if request.body else []
+    return shlex.join([*words, request.url.replace("https://receiver.example.com", "http://127.0.0.1:8000")])
+
+
+def codes_table() -> str:
+    """Return the figures as docs/callbacks.md shows them."""
+    lines = ["| how it ended | `outresultcode` |", "| --- | --- |"]
+    lines += [f"| `{name.value}` | {figure} |" for name, figure in codes.RESULTS.items() if name is not Name.RECEIVED]
+    lines += ["", "| why | code |", "| --- | --- |"]
+    lines += [f"| {WORDS[cause]} | {figure} |" for cause, figure in codes.CAUSES.items()]
+    lines += [
+        f"| no call ended it: it was refused, or could not be called | {codes.WITHOUT_A_CALL} |",
+        f"| it was cancelled | {codes.CANCELLED} |",
+        f"| it was held and not released | {codes.REFUSED} |",
+        f"| the last page was sent and not confirmed | {codes.UNCONFIRMED} |",
+    ]
+    return "\n".join(lines)
+
+
+def page_with_what_is_made(page: str) -> str:
+    """Return docs/callbacks.md with its commands and codes anew."""
+    for dialect in set(DIALECTS) - {"standard"}:
+        request = rendered(dialect, SENT)
+        block = f"```sh\n{curl(request)}\n```" if request is not None else ""
+        page = _between(page, f"<!-- curl {dialect} -->", block)
+    return _between(page, "<!-- codes -->", codes_table())
+
+
+def _between(page: str, mark: str, block: str) -> str:
+    """Put a block behind its mark, in place of what is there up to the next heading or the end."""
+    head, _, rest = page.partition(mark)
+    following = rest.find("\n## ")
+    return f"{head}{mark}\n{block}\n{rest[following:] if following >= 0 else ''}"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what stands twice twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Name nothing."""
+        del data
+        return True
+
+
 def main() -> None:
-    """Write the golden files anew; read what changed before you commit it."""
+    """Write the files anew; read what changed before you commit it."""
+    DOCS.write_text(page_with_what_is_made(DOCS.read_text("utf-8")), "utf-8")
+    comment, page = OPENAPI.read_text("utf-8").splitlines()[0], yaml.safe_load(OPENAPI.read_text("utf-8"))
+    for hook in page["webhooks"].values():
+        for key, example in hook["post"]["requestBody"]["content"]["application/json"]["examples"].items():
+            example["value"] = standard.payload(EVENTS[key])
+    dumped = yaml.dump(page, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    OPENAPI.write_text(f"{comment}\n{dumped}", "utf-8")
     for dialect in DIALECTS:
         for name, event in EVENTS.items():
             path, request = GOLDEN / dialect / f"{name}.txt", rendered(dialect, event)

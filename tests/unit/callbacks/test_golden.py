@@ -10,7 +10,7 @@ from relay.callbacks.dialects import DIALECTS
 
 from .events import ENDPOINTS, EVENTS, GOLDEN, rendered, shown
 
-ENDS = {"sent", "failed", "uncertain", "cancelled", "refused", "unconfirmed", "step", "test"}
+ENDS = {"sent", "failed", "failed_without_a_call", "uncertain", "cancelled", "refused", "unconfirmed", "step", "test"}
 MAILS = {"mail_delivered", "bounced", "opened", "test_mail"}
 SHOWN = {
     "standard": set(EVENTS),

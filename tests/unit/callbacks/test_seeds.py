@@ -195,7 +195,8 @@ ESMS = {
         "&oaid=1397492183140006179&tempid=2056446",
         "f66545d2-c7e2-4603-984e-d2238c363c8292", Totals(1, failed=1), "0",
         {"type_id": "25", "telcoid": "2", "oaid": "1397492183140006179", "tempid": "2056446"},
-        Name.FAILED, reason=INACTIVE, attempts=(Attempt(1, 0.0, cause="rejected", sip_code=-114),),
+        Name.FAILED, reason=INACTIVE,
+        attempts=(Attempt(1, 0.0, at("2024-04-24T16:58:01"), cause="rejected", sip_code=-114),),
     ),
     "Viber": Sample(
         "SMSID=849fe08c19294b02857cf91687021a50250&SendFailed=0&SendStatus=5&SendSuccess=1&TotalPrice=470.0000"
