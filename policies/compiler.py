@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from policies.addresses import Pattern, Reach
 from policies.approval_schema import approval_of, check_wait
+from policies.endpoints_compiler import compile_endpoints
 from policies.features import features_of
 from policies.hours_schema import hours_of
 from policies.inbound import Inbound
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from policies.document import Branch
+    from policies.endpoints import CallbackEndpoint
     from policies.errors import PolicyError
     from policies.schema import (
         DestinationsEntry,
@@ -81,6 +83,7 @@ def compile_policy(files: Sequence[Sections]) -> tuple[Policy, list[PolicyError]
         compiler.inbound(files),
         people.users,
         people.api_keys,
+        compiler.callbacks(files),
     )
     return policy, compiler.errors
 
@@ -129,6 +132,11 @@ class _Compiler:
         found = [(self.scope(each, *each.inbound[1:]), each.inbound[0]) for each in files if each.inbound]
         self._one_only("inbound", [scope for scope, _ in found])
         return InboundCompiler(self.numbers, self.lines, self._lost).compile(*found[0]) if found else Inbound()
+
+    def callbacks(self, files: Sequence[Sections]) -> dict[str, CallbackEndpoint]:
+        found = [(self.scope(each, *each.callbacks[1:]), each.callbacks[0]) for each in files if each.callbacks]
+        self._one_only("callbacks", [scope for scope, _ in found])
+        return compile_endpoints(*found[0], self.numbers, complete="numbers" not in self._lost) if found else {}
 
     def people(self, files: Sequence[Sections]) -> PeopleCompiler:
         people = PeopleCompiler(self.numbers, complete="numbers" not in self._lost)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from policies.addresses import Pattern
     from policies.approval import Approval
+    from policies.endpoints import CallbackEndpoint
     from policies.hours import Hours
     from policies.lines import Device, Route, Trunk
     from policies.people import ApiKey, DeclaredUser
@@ -306,8 +307,8 @@ class SenderIndex:
 class Policy:
     """All that the files of a folder say.
 
-    ``numbers`` is keyed by E.164; ``domains``, ``trunks``, ``devices``, ``users`` and ``api_keys`` by name, in the
-    order of the files.
+    ``numbers`` is keyed by E.164; ``domains``, ``trunks``, ``devices``, ``users``, ``api_keys`` and ``callbacks`` by
+    name, in the order of the files.
     """
 
     domains: Mapping[str, Domain] = field(default_factory=dict)
@@ -321,6 +322,7 @@ class Policy:
     inbound: Inbound = _ANY_CALL
     users: Mapping[str, DeclaredUser] = field(default_factory=dict)
     api_keys: Mapping[str, ApiKey] = field(default_factory=dict)
+    callbacks: Mapping[str, CallbackEndpoint] = field(default_factory=dict)
 
     def retention_of(self, number: str) -> Retention:
         """Return how long what the faxes of ``number`` leave behind is kept; it need not be of this policy."""

@@ -13,6 +13,7 @@ from typing import Literal, Self, TypeAlias
 from pydantic import model_validator
 
 from policies.approval_schema import ApprovalEntry  # noqa: TC001 -- pydantic reads the keys' types
+from policies.endpoints_schema import CallbacksEntry  # noqa: TC001 -- pydantic reads the keys' types
 from policies.entry import Entry, key
 from policies.fields import (
     Count,
@@ -320,6 +321,9 @@ class PolicyFile(Entry):
     retries: RetriesEntry | None = key("When calls are made again; in one file of the folder.", default=None)
     retention: RetentionEntry | None = key(
         "How long what a fax leaves behind is kept; in one file of the folder.", default=None
+    )
+    callbacks: CallbacksEntry | None = key(
+        "Who is told by HTTP what happens to faxes; in one file of the folder.", default=None
     )
     trunks: list[TrunkEntry] = key("SIP accounts that calls go out and come in by.", default_factory=list)
     devices: list[DeviceEntry] = key("Fax machines and adapters that register with the relay.", default_factory=list)

@@ -17,7 +17,7 @@ from relay.errors import NotFound
 from relay.fax import Direction, Outbound
 from relay.mailer import record as records
 from relay.outcome import WORDS, RetryRule
-from relay.store import tables
+from relay.store import faxes, tables
 from transport.seam import Cause
 
 if TYPE_CHECKING:
@@ -57,6 +57,22 @@ def read(connection: sa.Connection, event_id: int) -> Rows:
         raise NotFound(f"there is no event {event_id}")
     record = records.read(connection, row.fax_id)
     return Rows(row, record, _recipients(connection, record.fax))
+
+
+def around(connection: sa.Connection, event: sa.Row[Any], fax: sa.Row[Any], submission: sa.Row[Any] | None) -> Rows:
+    """Return the rows of an event of which some are at hand: the router has them, and routes many."""
+    document = None
+    if fax.document_id is not None:
+        of_it = tables.document.c.id == fax.document_id
+        document = connection.execute(sa.select(tables.document).where(of_it)).first()
+    attempts: tuple[sa.Row[Any], ...] = ()
+    if fax.attempts:
+        of_fax = tables.attempt.c.fax_id == fax.id
+        calls = sa.select(tables.attempt).where(of_fax).order_by(tables.attempt.c.ordinal)
+        attempts = tuple(connection.execute(calls))
+    events = tuple(faxes.history(connection, fax.id)) if event.seq > 1 else (event,)
+    record = records.Record(fax, submission, document, attempts, events)
+    return Rows(event, record, _recipients(connection, fax))
 
 
 def told(rows: Rows, download_url: str = "") -> Event | None:

@@ -12,6 +12,7 @@ import pytest
 import policies
 from policies import CallFacts, Facts, Junk, Proof, decide, decide_call, explain, json_schema, load
 from policies.document import Data, read
+from policies.endpoints import CallbackEvent, Trigger
 from policies.reference import render
 
 EXAMPLES = Path(policies.__file__).parent / "examples"
@@ -86,7 +87,24 @@ def test_no_example_is_left_out() -> None:
         "rules.yaml",
         "inbound.yaml",
         "people.yaml",
+        "callbacks.yaml",
     }
+
+
+def test_the_example_of_callbacks_does_what_its_comments_say(tmp_path: Path) -> None:
+    """Who starts from the example would tell the wrong programs, or call what must not be called."""
+    for name in ("office", "callbacks"):
+        shutil.copy(EXAMPLES / f"{name}.yaml", tmp_path)
+    crm, archive = load(tmp_path).callbacks.values()
+    assert (crm.trigger, len(crm.delays), sum(crm.delays) > 30 * 3600) == (Trigger.STEP, 7, True)
+    assert (crm.networks, crm.tell, [str(one) for one in crm.secrets]) == (
+        frozenset(),
+        "admin@example.com",
+        ["env:CRM_SECRET"],
+    )
+    assert archive.events == {CallbackEvent.RECEIVED}
+    assert archive.delays == (60.0,) * 9
+    assert {str(network) for network in archive.networks} == {"192.168.10.0/24"}
 
 
 def test_the_example_of_calls_that_come_in_does_what_its_comments_say(tmp_path: Path) -> None:
