@@ -1,5 +1,6 @@
 """Documents become fax pages, fax pages become PDFs and pictures; what is from outside is read in confined children."""
 
+from converters.containers import identify_bytes
 from converters.converter import Converter
 from converters.document import (
     Cover,
@@ -41,4 +42,5 @@ __all__ = [
     "Resolution",
     "Source",
     "detect",
+    "identify_bytes",
 ]

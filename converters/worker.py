@@ -14,7 +14,7 @@ import traceback
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Protocol
 
-from converters import assembly, faxing, faxpdf, header, receiptpdf, thumbnails
+from converters import assembly, faxing, faxpdf, header, readers, receiptpdf, thumbnails
 from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
 from converters.errors import Broken, Reason, Refused
 
@@ -72,7 +72,7 @@ def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
     told = request.get("cover")
     behind, sources = (None, rest) if told is None else (rest[0], rest[1:])
     files = [
-        faxing.File(name, media_type, descriptor)
+        readers.File(name, media_type, descriptor)
         for (name, media_type), descriptor in zip(request["sources"], sources, strict=True)
     ]
 

@@ -279,7 +279,7 @@ def test_file_names_are_for_people(read: Read, declared: str, name: str) -> None
 @pytest.mark.parametrize(
     ("name", "data", "sentence"),
     [
-        ("a.docx", b"PK\x03\x04", '"a.docx" is a Word document'),
+        ("a.docx", b"PK\x03\x04", '"a.docx" is damaged'),
         ("a.pdf", b"<html>", '"a.pdf" is not what its name says'),
         ("a.bin", b"\x7fELF\x02\x01\x01\0", "cannot be faxed"),
     ],
