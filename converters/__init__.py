@@ -16,7 +16,7 @@ from converters.document import (
 )
 from converters.errors import Broken, Reason, Refused
 from converters.kinds import HEAD, Kind, detect
-from converters.launcher import Allowance, Launcher
+from converters.launcher import Allowance, Launcher, Office
 from converters.receipt import ReceiptAttempt, ReceiptSheet, ReceiptTime
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Kind",
     "Launcher",
     "Mode",
+    "Office",
     "PageReport",
     "Paper",
     "Reason",

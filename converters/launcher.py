@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from converters.kinds import Kind
+
 MIB = 1024 * 1024
 
 
@@ -57,3 +59,13 @@ class Launcher(Protocol):
         limits: Any = None,
     ) -> dict[str, Any]:
         """Send one request with its descriptors to a fresh child and return its answer."""
+
+
+class Office(Protocol):
+    """Makes PDFs of Office documents, each in a sandbox that is thrown away after it."""
+
+    async def to_pdf(self, document: int, output: int, kind: Kind, pages: int) -> None:
+        """Write the PDF of the first ``pages`` pages of the document to the descriptor ``output``.
+
+        Raises :class:`converters.errors.Refused` for what the sender can mend, :class:`converters.errors.Broken` else.
+        """

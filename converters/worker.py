@@ -15,6 +15,7 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Protocol
 
 from converters import assembly, faxing, faxpdf, header, readers, receiptpdf, thumbnails
+from converters.containers import identify
 from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
 from converters.errors import Broken, Reason, Refused
 
@@ -88,6 +89,15 @@ def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
     return _reports(faxing.make_covered(files, cover, rendering, output, behind, progress))
 
 
+def _identify(request: dict[str, Any], descriptors: list[int]) -> Any:
+    """Tell the kind of each source: who asks starts an office program for some."""
+    kinds = []
+    for (name, media_type), descriptor in zip(request["sources"], descriptors, strict=True):
+        with open(descriptor, "rb", closefd=False) as stream:
+            kinds.append(identify(stream, name, media_type).value)
+    return kinds
+
+
 def _stamp(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, fax = descriptors
     return _reports(header.stamp(fax, HeaderLine(*request["line"]), output, MOST_PAGES, _tick))
@@ -130,6 +140,7 @@ def _reports(reports: list[PageReport]) -> list[list[Any]]:
 
 
 OPERATIONS: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
+    "identify": _identify,
     "to_fax": _to_fax,
     "stamp": _stamp,
     "assemble": _assemble,
