@@ -93,8 +93,11 @@ def main() -> None:
 def _made(converter: Any, order: dict[str, Any], document: int, output: int) -> dict[str, Any]:
     """Convert one document; return what is said of it."""
     source, target = WORK / f"document.{order['suffix']}", WORK / "made.pdf"
+    os.lseek(document, 0, os.SEEK_SET)  # whoever looked at it before us moved the offset that we share
     with open(document, "rb") as stream, source.open("wb") as copy:
         shutil.copyfileobj(stream, copy)
+    if not source.stat().st_size:
+        return {"refused": "it is empty"}  # LibreOffice would make a blank page of it
     options = [f"PageRange=1-{order['pages']}", "ExportBookmarks=false", "ExportFormFields=false", "ExportNotes=false"]
     try:
         converter.convert(inpath=str(source), outpath=str(target), filter_options=options, update_index=False)
