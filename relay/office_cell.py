@@ -159,7 +159,7 @@ class Cell:
 
     async def _watch(self) -> None:
         """Return when the sandbox holds more memory than it may."""
-        while _resident(self._first) <= self._memory:  # noqa: ASYNC110  the kernel wakes nobody for it
+        while resident(self._first) <= self._memory:  # noqa: ASYNC110  the kernel wakes nobody for it
             await asyncio.sleep(_LOOK)
 
 
@@ -255,7 +255,7 @@ async def _readable(descriptor: int) -> None:
 async def _kill_session(group: int) -> None:
     """Kill a group of processes and see each of them end (without bubblewrap nobody does it for us)."""
     held = []
-    for pid in _tree(group):
+    for pid in tree(group):
         with contextlib.suppress(ProcessLookupError):
             held.append(os.pidfd_open(pid))
     with contextlib.suppress(ProcessLookupError):
@@ -265,20 +265,20 @@ async def _kill_session(group: int) -> None:
         os.close(descriptor)
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
     """Return a process and all below it."""
     found = [pid]
     with contextlib.suppress(OSError, ValueError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text(encoding="ascii").split():
-                found += _tree(int(child))
+                found += tree(int(child))
     return found
 
 
-def _resident(first: int) -> int:
+def resident(first: int) -> int:
     """Return the bytes that a process and all below it hold; 0 when it has ended."""
     total = 0
-    for pid in _tree(first):
+    for pid in tree(first):
         with contextlib.suppress(OSError, ValueError, IndexError):
             total += int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
     return total
