@@ -17,11 +17,12 @@ MIB = 1024 * 1024
 class Allowance:
     """What one child may use: bytes, seconds, counts. ``wall`` is the launcher's to keep, the others the kernel's.
 
+    ``address_space`` is a little over 1 GiB, because programs and fonts are part of it and hold little memory.
     ``processes`` is not zero because Pango looks for fonts in a thread, and a thread counts as a process
     (setrlimit(2)).
     """
 
-    address_space: int = 1536 * MIB
+    address_space: int = 1088 * MIB
     cpu: int = 240
     file_size: int = 256 * MIB
     open_files: int = 160

@@ -46,12 +46,12 @@ def tiff(entries: dict[int, int], data: bytes = b"", following: int = 0) -> byte
 
 
 def _many_directories(count: int) -> bytes:
-    out = b"II*\0\x08\0\0\0"
+    out = bytearray(b"II*\0\x08\0\0\0")
     for _ in range(count):
         directory = struct.pack("<H", 3) + struct.pack("<HHII", 256, 4, 1, 9) + struct.pack("<HHII", 257, 4, 1, 9)
         directory += struct.pack("<HHII", 273, 4, 1, 8)
         out += directory + struct.pack("<I", len(out) + len(directory) + 4)
-    return out
+    return bytes(out)
 
 
 def _patched(data: bytes, at: bytes, skip: int, value: bytes) -> bytes:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from converters import Broken, Converter, Refused, Rendering, Source
 from relay.confine import MIB, Confinement, Sandbox
 from relay.office import Office, missing
-from relay.office_cell import resident, tree
+from relay.office_cell import tree
 
 from .office import OFFICE
 from .papers import PAPERS
@@ -76,7 +76,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What came of a hostile document. ``memory``: the most bytes that a sandbox held with all that ran in it."""
+    """What came of a hostile document. ``memory``: bytes of the largest process that read it."""
 
     said: str
     seconds: float
@@ -93,7 +93,7 @@ class Hit:
 
 
 class _Peak:
-    """The most memory that one of our children held with all below it."""
+    """The most memory that one process below us held."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -102,8 +102,16 @@ class _Peak:
         """Look again and again until cancelled."""
         while True:
             for pid in tree(os.getpid())[1:]:
-                self.bytes = max(self.bytes, resident(pid))
+                self.bytes = max(self.bytes, _held(pid))
             await asyncio.sleep(0.1)
+
+
+def _held(pid: int) -> int:
+    """The bytes that a process holds; 0 when it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 @contextlib.asynccontextmanager
@@ -149,6 +157,8 @@ async def soak(names: list[str]) -> int:
     rows, bad = [], 0
     async with opened() as grounds:
         for name in names or ALL:
+            sys.stdout.write(f"{name}... ")
+            sys.stdout.flush()
             hit = await grounds.shoot(ALL[name])
             bad += not hit.harmless
             rows.append(f"| {name} | {ALL[name].name} | {hit.said} | {hit.seconds:.1f} | {hit.memory // MIB} |")
