@@ -28,6 +28,7 @@ pillow_heif.register_heif_opener(thumbnails=False)
 
 #: Pixels of one picture. A 600 dpi scan of an A4 page has 35 million.
 MOST_PIXELS = 120_000_000
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 #: Pixels an inch of a picture whose resolution nobody knows; also the least that a tag is believed at: below it are the
 #: 72 and 96 that programs write without meaning them.
 _UNKNOWN_DPI = 150.0

@@ -52,7 +52,7 @@ class OfficeLimits:
     """What one sandbox may use: bytes resident, seconds of a document, bytes of a file; the rest holds each process."""
 
     memory: int = 1024 * MIB
-    wall: float = 60.0
+    wall: float = 45.0
     cpu: int = 60
     address_space: int = 4096 * MIB
     file_size: int = 256 * MIB

@@ -152,7 +152,7 @@ class Documents(Section):
     office_memory: int = Field(
         1024 * MIB, ge=256 * MIB, description="Bytes of memory that one LibreOffice may hold; more ends it."
     )
-    office_seconds: float = Field(60.0, gt=0, description="Seconds that LibreOffice may take for one document.")
+    office_seconds: float = Field(45.0, gt=0, description="Seconds that LibreOffice may take for one document.")
 
 
 class Log(Section):

@@ -115,8 +115,8 @@ def _held(pid: int) -> int:
 
 
 @contextlib.asynccontextmanager
-async def opened() -> AsyncIterator[Range]:
-    """Open a range: bubblewrap, LibreOffice with a spare, a listener on loopback for TCP and UDP, a canary."""
+async def opened(sandbox: Sandbox = Sandbox.BUBBLEWRAP) -> AsyncIterator[Range]:
+    """Open a range: sandboxes, LibreOffice with a spare, a listener on loopback for TCP and UDP, a canary."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         packets: list[str] = []
@@ -130,8 +130,8 @@ async def opened() -> AsyncIterator[Range]:
         loop = asyncio.get_running_loop()
         udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(packets), ("127.0.0.1", port))
         canary = folder / "canary.txt"
-        confinement = Confinement(Sandbox.BUBBLEWRAP, ["converters.worker"])
-        office = None if missing() else Office(Sandbox.BUBBLEWRAP, folder / "office", spares=1)
+        confinement = Confinement(sandbox, ["converters.worker"])
+        office = None if missing() else Office(sandbox, folder / "office", spares=1)
         aim = Aim(f"http://127.0.0.1:{port}/", str(canary))
         try:
             yield Range(Converter(confinement, office=office), folder, aim, canary, packets)

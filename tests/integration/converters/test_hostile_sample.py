@@ -31,6 +31,6 @@ async def test_a_hostile_document_does_no_harm(grounds: Range, name: str) -> Non
     assert hit.harmless, hit
 
 
-def test_there_are_enough_of_them() -> None:
+async def test_there_are_enough_of_them() -> None:
     """Lost otherwise: a kind of attack falls out of the proof and nobody notices."""
     assert len(ALL) >= 120
