@@ -1,5 +1,6 @@
 # The relay in a container. Docker's default seccomp profile forbids bubblewrap, so the container is the confinement here: documents
 # and faxes are still parsed in child processes with limits and a system call filter, but see the same files as the service.
+# LibreOffice runs there under limits, the filter and a watch on its memory; what it may read is the container: give it no secrets.
 # Run it read-only with its data as the only volume: docker run --read-only --tmpfs /tmp -v faxrelay:/var/lib/faxrelay --cap-drop ALL IMAGE
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src

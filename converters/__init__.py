@@ -1,5 +1,6 @@
 """Documents become fax pages, fax pages become PDFs and pictures; what is from outside is read in confined children."""
 
+from converters.containers import identify_bytes
 from converters.converter import Converter
 from converters.document import (
     Cover,
@@ -15,7 +16,7 @@ from converters.document import (
 )
 from converters.errors import Broken, Reason, Refused
 from converters.kinds import HEAD, Kind, detect
-from converters.launcher import Allowance, Launcher
+from converters.launcher import Allowance, Launcher, Office
 from converters.receipt import ReceiptAttempt, ReceiptSheet, ReceiptTime
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Kind",
     "Launcher",
     "Mode",
+    "Office",
     "PageReport",
     "Paper",
     "Reason",
@@ -41,4 +43,5 @@ __all__ = [
     "Resolution",
     "Source",
     "detect",
+    "identify_bytes",
 ]

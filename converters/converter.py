@@ -10,12 +10,14 @@ import asyncio
 import hashlib
 import os
 import signal
+import tempfile
 from contextlib import ExitStack
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from converters.document import FaxDocument, PageReport
 from converters.errors import Broken, Reason, Refused
+from converters.kinds import OLE, ZIP, Kind
 from converters.launcher import Allowance, Death
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from converters.document import Cover, FaxStrip, HeaderLine, Paper, Rendering, Source
-    from converters.launcher import Launcher
+    from converters.launcher import Launcher, Office
     from converters.receipt import ReceiptSheet
 
 ENTRY = "converters.worker:serve"
@@ -31,6 +33,8 @@ ENTRY = "converters.worker:serve"
 MOST_FILES = 100
 #: Characters of a file's name that travel to the child: names are for sentences.
 _NAME = 200
+#: How files begin that may be Office documents; whether they are is asked in a child.
+_BOXES = (ZIP, OLE, b"{\\rtf")
 _TIME = frozenset({-signal.SIGXCPU, -signal.SIGALRM})
 
 
@@ -40,9 +44,10 @@ class Converter:
     Every method raises :class:`Refused` for what the sender can mend and :class:`Broken` for what is ours.
     """
 
-    def __init__(self, launcher: Launcher, allowance: Allowance | None = None) -> None:
-        """Use ``launcher``; ``allowance`` is what one child may use."""
+    def __init__(self, launcher: Launcher, allowance: Allowance | None = None, *, office: Office | None = None) -> None:
+        """Use ``launcher``; ``allowance`` is what one child may use. Without ``office`` its documents are refused."""
         self._launcher = launcher
+        self._office = office
         self._allowance = allowance or Allowance()
 
     async def to_fax(
@@ -55,7 +60,6 @@ class Converter:
             raise Refused(Reason.TOO_MANY_FILES, sources[MOST_FILES].name, detail=str(MOST_FILES))
         request: dict[str, Any] = {
             "operation": "to_fax",
-            "sources": [(source.name[:_NAME], source.media_type[:_NAME]) for source in sources],
             "rendering": (rendering.resolution.value, rendering.mode.value, rendering.paper.value, rendering.max_pages),
         }
         if cover is not None:
@@ -63,9 +67,33 @@ class Converter:
         with ExitStack() as stack:
             trace = _scratch(stack, "trace")
             behind = [] if cover is None else [_scratch(stack, "behind the cover")]
-            inputs = [trace, *behind, *(_readable(stack, source.path) for source in sources)]
+            opened = [_readable(stack, source.path) for source in sources]
+            request["sources"] = [(source.name[:_NAME], source.media_type[:_NAME]) for source in sources]
+            await self._open_office(stack, request, opened, rendering, output)
+            inputs = [trace, *behind, *opened]
             made = await self._run(stack, request, output, inputs, _Trace(trace, [source.name for source in sources]))
         return await _document(made, output)
+
+    async def _open_office(
+        self, stack: ExitStack, request: dict[str, Any], opened: list[int], rendering: Rendering, output: Path
+    ) -> None:
+        """Put the PDF of each Office document in its place among the ``opened`` sources of ``request``."""
+        claims = request["sources"]
+        boxed = [index for index, source in enumerate(opened) if os.pread(source, 8, 0).startswith(_BOXES)]
+        if self._office is None or not boxed:
+            return
+        asked = {"operation": "identify", "sources": [claims[index] for index in boxed]}
+        told = await self._ask(asked, [opened[index] for index in boxed])
+        for index, value in zip(boxed, _kinds(told, len(boxed)), strict=True):
+            if not value.office:
+                continue
+            made = stack.enter_context(tempfile.TemporaryFile(dir=output.parent))  # noqa: SIM115  the stack closes it
+            try:
+                await self._office.to_pdf(opened[index], made.fileno(), value, rendering.max_pages + 1)
+            except Refused as refused:
+                raise refused.named(claims[index][0]) from refused
+            opened[index] = made.fileno()
+            claims[index] = (claims[index][0], "application/pdf")
 
     async def stamp(self, fax: Path, line: HeaderLine, output: Path) -> FaxDocument:
         """Draw the header line into the top rows of each page; no page grows."""
@@ -166,6 +194,16 @@ class _Trace:
         """Return the name of the source that was being read."""
         index = int.from_bytes(os.pread(self._descriptor, 4, 0), "big")
         return self._names[index] if index < len(self._names) else ""
+
+
+def _kinds(told: Any, count: int) -> list[Kind]:
+    try:
+        kinds = [Kind(value) for value in told]
+    except (TypeError, ValueError) as fault:
+        raise Broken("the converter's answer is not a list of kinds") from fault
+    if len(kinds) != count:
+        raise Broken("the converter's answer does not name each kind")
+    return kinds
 
 
 def _of_death(death: Death, source: str) -> Exception:

@@ -2,52 +2,37 @@
 
 Each file goes through its kind's reader; each page is made black and white, coded, written, and checked.
 
-Readers give gray pages (1728 pixels a line) or, for a TIFF that is a fax already, bilevel pages, which pass pixel by
-pixel. A kind is added by adding its reader to :data:`READERS`.
+Readers (:mod:`converters.readers`) give gray pages (1728 pixels a line) or, for a TIFF that is a fax already, bilevel
+pages, which pass pixel by pixel.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converters import cover as covering
-from converters import images, pdf, text
+from converters import pdf, webpage
 from converters.binarise import binarise
-from converters.document import X_DPI, PageReport, Rendering
+from converters.containers import identify
+from converters.document import X_DPI, PageReport
 from converters.errors import Reason, Refused
 from converters.faxtiff import fax_pages
-from converters.kinds import HEAD, Kind, detect
-from converters.page import Gray
+from converters.readers import READERS, read
 from converters.tiff import Page, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from converters.document import Cover
+    from converters.document import Cover, Rendering
+    from converters.readers import Drawn, File
 
 #: What the report calls the cover page, and a refusal where the mail had no text.
 _COVER = "the cover page"
-#: Bytes of a source that are read at all.
-MOST_BYTES = 200 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A source in the child: its claims and its descriptor."""
-
-    name: str
-    media_type: str
-    descriptor: int
-
-
-Drawn = tuple[int, Gray | Page]
-Reader = Callable[[File, Rendering, int], Iterator[Drawn]]
+_PLAIN = "text/plain; charset=utf-8"
 
 
 def make(files: Sequence[File], rendering: Rendering, output: int, progress: Callable[[int], None]) -> list[PageReport]:
@@ -83,7 +68,7 @@ def make_covered(
     progress(0)
     writer = Writer(output)
     drafts: list[PageReport] = []
-    data, media_type = (read(text), text.media_type) if text is not None else (b"", "text/plain; charset=utf-8")
+    data, media_type = _words(text) if text is not None else (b"", _PLAIN)
     try:
         drawn = covering.as_pdf(data, media_type, cover, len(others), rendering)
         pages = pdf.pages(drawn, rendering, rendering.max_pages - len(others))
@@ -99,11 +84,21 @@ def make_covered(
     return [replace(draft, bytes=size) for draft, size in zip(drafts, writer.close(), strict=True)]
 
 
+def _words(text: File) -> tuple[bytes, str]:
+    """Return the text of a cover with its media type; of a web page its words."""
+    if text.media_type.partition(";")[0].strip().lower() == "text/html":
+        return webpage.as_text(read(text), text.media_type), _PLAIN
+    return read(text), text.media_type
+
+
 def _append(
     file: File, rendering: Rendering, writer: Writer, drafts: list[PageReport], progress: Callable[[], None]
 ) -> None:
     """Write the pages of one file."""
-    kind = detect(os.pread(file.descriptor, HEAD, 0), file.name, file.media_type)
+    with open(file.descriptor, "rb", closefd=False) as stream:
+        kind = identify(stream, file.name, file.media_type)
+    if kind not in READERS:
+        raise Refused(Reason.UNSUPPORTED, detail=kind.people_call_it)
     drawn = READERS[kind](file, rendering, rendering.max_pages - len(drafts))
     _add(drawn, file.name, rendering, writer, drafts, progress)
 
@@ -132,41 +127,3 @@ def _add(
         progress()
     if len(drafts) == before:
         raise Refused(Reason.NO_PAGES)
-
-
-def read(file: File) -> bytes:
-    """Return a source's bytes; raises :class:`Refused` for one that is larger than any reader takes."""
-    size = os.fstat(file.descriptor).st_size
-    if size > MOST_BYTES:
-        raise Refused(Reason.TOO_LARGE, detail=f" ({size // 1_000_000} MB)")
-    with open(file.descriptor, "rb", closefd=False) as stream:
-        stream.seek(0)
-        return stream.read()
-
-
-def _pdf(file: File, rendering: Rendering, room: int) -> Iterator[Drawn]:
-    yield from pdf.pages(read(file), rendering, room)
-
-
-def _tiff(file: File, rendering: Rendering, room: int) -> Iterator[Drawn]:
-    """Pass a fax on as it is; any other TIFF is a picture."""
-    fax = fax_pages(file.descriptor, room, rendering.max_pages)
-    if fax is not None:
-        yield from enumerate(fax, 1)
-    else:
-        yield from images.pages(read(file), "TIFF", rendering, room)
-
-
-def _jpeg(file: File, rendering: Rendering, room: int) -> Iterator[Drawn]:
-    yield from images.pages(read(file), "JPEG", rendering, room)
-
-
-def _png(file: File, rendering: Rendering, room: int) -> Iterator[Drawn]:
-    yield from images.pages(read(file), "PNG", rendering, room)
-
-
-def _text(file: File, rendering: Rendering, room: int) -> Iterator[Drawn]:
-    yield from pdf.pages(text.as_pdf(read(file), file.media_type, rendering), rendering, room)
-
-
-READERS: dict[Kind, Reader] = {Kind.PDF: _pdf, Kind.TIFF: _tiff, Kind.JPEG: _jpeg, Kind.PNG: _png, Kind.TEXT: _text}

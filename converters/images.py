@@ -1,4 +1,4 @@
-"""Pictures as gray drawings, by Pillow: JPEG, PNG, and TIFFs that are no faxes.
+"""Pictures as gray drawings, by Pillow: JPEG, PNG, GIF, BMP, WebP, AVIF, HEIC (libheif), TIFFs that are no faxes.
 
 A picture is turned as its EXIF orientation says, laid on white where it is transparent, made gray, and placed by its
 natural size: that of its resolution if a scanner tagged one, else 150 pixels an inch, so that it is never enlarged
@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from converters import page as paging
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 
     from converters.document import Rendering
 
+pillow_heif.register_heif_opener(thumbnails=False)
+
 #: Pixels of one picture. A 600 dpi scan of an A4 page has 35 million.
 MOST_PIXELS = 120_000_000
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 #: Pixels an inch of a picture whose resolution nobody knows; also the least that a tag is believed at: below it are the
 #: 72 and 96 that programs write without meaning them.
 _UNKNOWN_DPI = 150.0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from converters.kinds import Kind
+
 MIB = 1024 * 1024
 
 
@@ -15,11 +17,12 @@ MIB = 1024 * 1024
 class Allowance:
     """What one child may use: bytes, seconds, counts. ``wall`` is the launcher's to keep, the others the kernel's.
 
+    ``address_space`` is a little over 1 GiB, because programs and fonts are part of it and hold little memory.
     ``processes`` is not zero because Pango looks for fonts in a thread, and a thread counts as a process
     (setrlimit(2)).
     """
 
-    address_space: int = 1536 * MIB
+    address_space: int = 1088 * MIB
     cpu: int = 240
     file_size: int = 256 * MIB
     open_files: int = 160
@@ -57,3 +60,13 @@ class Launcher(Protocol):
         limits: Any = None,
     ) -> dict[str, Any]:
         """Send one request with its descriptors to a fresh child and return its answer."""
+
+
+class Office(Protocol):
+    """Makes PDFs of Office documents, each in a sandbox that is thrown away after it."""
+
+    async def to_pdf(self, document: int, output: int, kind: Kind, pages: int) -> None:
+        """Write the PDF of the first ``pages`` pages of the document to the descriptor ``output``.
+
+        Raises :class:`converters.errors.Refused` for what the sender can mend, :class:`converters.errors.Broken` else.
+        """

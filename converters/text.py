@@ -73,7 +73,7 @@ def as_blocks(data: bytes, media_type: str, most: int) -> str:
 
 def _read(data: bytes, media_type: str, most: int) -> str:
     """Return what is to be seen of a text, unless it cannot fit on ``most`` pages."""
-    text, _ = decode(data, _charset(media_type))
+    text, _ = decode(data, charset_of(media_type))
     text = _UNSEEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n")).rstrip()
     if len(text) > most * _PAGE_OF_CHARACTERS or text.count("\n") > most * _PAGE_OF_LINES:
         raise Refused(Reason.TOO_MANY_PAGES, detail=str(most))
@@ -120,7 +120,7 @@ def direction_of(line: str) -> str | None:
     return None
 
 
-def _charset(media_type: str) -> str:
+def charset_of(media_type: str) -> str:
     """Return the charset parameter of a media type (RFC 2045 section 5.1), or nothing."""
     header = Message()
     header["Content-Type"] = media_type.replace("\r", " ").replace("\n", " ") or "text/plain"

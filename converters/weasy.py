@@ -34,3 +34,16 @@ class HandedFetcher(URLFetcher):  # type: ignore[misc]  # as above
         if (picture := self._pictures.get(url)) is None:
             raise ValueError(f"not fetched: {url[:60]}")
         return URLFetcherResponse(url, picture, {"Content-Type": "image/png"})
+
+
+class DataFetcher(URLFetcher):  # type: ignore[misc]  # as above
+    """Knows only ``data:`` addresses (RFC 2397): what it returns stood in the page itself."""
+
+    def __init__(self) -> None:
+        super().__init__(allowed_protocols=("data",), allow_redirects=False)
+
+    def fetch(self, url: str, headers: object = None) -> URLFetcherResponse:
+        """Return what a ``data:`` address holds or refuse."""
+        if url[:5].lower() != "data:":
+            raise ValueError(f"not fetched: {url[:60]}")
+        return super().fetch(url, headers)

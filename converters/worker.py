@@ -14,7 +14,8 @@ import traceback
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Protocol
 
-from converters import assembly, faxing, faxpdf, header, receiptpdf, thumbnails
+from converters import assembly, faxing, faxpdf, header, readers, receiptpdf, thumbnails
+from converters.containers import identify
 from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
 from converters.errors import Broken, Reason, Refused
 
@@ -72,7 +73,7 @@ def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
     told = request.get("cover")
     behind, sources = (None, rest) if told is None else (rest[0], rest[1:])
     files = [
-        faxing.File(name, media_type, descriptor)
+        readers.File(name, media_type, descriptor)
         for (name, media_type), descriptor in zip(request["sources"], sources, strict=True)
     ]
 
@@ -86,6 +87,15 @@ def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
     language, to, sender, title, date, has_text = told
     cover = Cover(language, to, tuple(sender), title, date, has_text)
     return _reports(faxing.make_covered(files, cover, rendering, output, behind, progress))
+
+
+def _identify(request: dict[str, Any], descriptors: list[int]) -> Any:
+    """Tell the kind of each source: who asks starts an office program for some."""
+    kinds = []
+    for (name, media_type), descriptor in zip(request["sources"], descriptors, strict=True):
+        with open(descriptor, "rb", closefd=False) as stream:
+            kinds.append(identify(stream, name, media_type).value)
+    return kinds
 
 
 def _stamp(request: dict[str, Any], descriptors: list[int]) -> Any:
@@ -130,6 +140,7 @@ def _reports(reports: list[PageReport]) -> list[list[Any]]:
 
 
 OPERATIONS: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
+    "identify": _identify,
     "to_fax": _to_fax,
     "stamp": _stamp,
     "assemble": _assemble,

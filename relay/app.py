@@ -26,7 +26,7 @@ import structlog
 
 from converters import Converter
 from policies import Feature, Proof, Reach
-from relay import control, housekeeping, lines, waiting
+from relay import control, housekeeping, lines, office, waiting
 from relay.callbacks.operations import CallbackOperations, lane_of
 from relay.confine import Confinement
 from relay.doors import Doors
@@ -169,7 +169,7 @@ class Service:
         self._settings = house.settings
         self._lease = queue.Lease(node_name(house.settings.data))
         self._spread = random.SystemRandom()
-        self._converter = Converter(self._confinement("converters.worker"))
+        self._converter = Converter(self._confinement("converters.worker"), office=office.opened(house.settings, stack))
         self._enclosures = Enclosures(self._converter, house.blobs)
         self._languages = Languages()
         self._checks: list[Check] = []

@@ -296,14 +296,21 @@ def bubblewrap(memory: int) -> list[str]:
     command += ["--dev", "/dev", "--size", str(memory), "--tmpfs", _PRIVATE]  # first: the programs may lie below it
     for path in ("/usr", "/etc/fonts", "/etc/ld.so.cache", "/etc/alternatives", "/var/cache/fontconfig"):
         command += ["--ro-bind-try", path, path]
-    for path in ("/bin", "/sbin", "/lib", "/lib64"):
-        if Path(path).is_symlink():
-            command += ["--symlink", str(Path(path).readlink()), path]
-        elif Path(path).is_dir():
-            command += ["--ro-bind", path, path]
+    command += program_folders()
     for place in sorted(_program_places()):
         command += ["--ro-bind", str(place), str(place)]
     return [*command, "--chdir", _PRIVATE]
+
+
+def program_folders() -> list[str]:
+    """Return bubblewrap's arguments for the folders of programs beside ``/usr``."""
+    arguments = []
+    for path in ("/bin", "/sbin", "/lib", "/lib64"):
+        if Path(path).is_symlink():
+            arguments += ["--symlink", str(Path(path).readlink()), path]
+        elif Path(path).is_dir():
+            arguments += ["--ro-bind", path, path]
+    return arguments
 
 
 def _program_places() -> set[Path]:

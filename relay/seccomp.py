@@ -14,7 +14,7 @@ import errno
 import os
 import platform
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PR_SET_SECCOMP = 22  # prctl(2)
 SECCOMP_MODE_FILTER = 2
@@ -43,6 +43,8 @@ class _Calls:
 #: perf_event_open, keyctl, add_key, request_key, userfaultfd, io_uring_setup, kexec_load, pidfd_getfd, pidfd_open,
 #: pidfd_send_signal, kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo (siblings share the process table); on
 #: x86-64 fork and vfork too. abort(3) then ends by an illegal instruction: still a death by signal.
+#: The first of these start programs; those after pidfd_getfd signal and fork.
+_STARTING, _SIGNALLING = 2, 17
 _NEW = (438, 434, 424)  # numbers that every architecture shares
 _ARCHITECTURES = {
     "x86_64": _Calls(
@@ -100,7 +102,18 @@ def confine() -> bool:
     return True
 
 
-def _program(calls: _Calls) -> list[bytes]:
+def for_programs() -> bytes | None:
+    """Return the filter of a program that starts others (LibreOffice): processes are its own to make, the rest is not.
+
+    ``None`` on an architecture that has none.
+    """
+    calls = _ARCHITECTURES.get(platform.machine())
+    if calls is None:
+        return None
+    return b"".join(_program(replace(calls, refused=calls.refused[_STARTING:_SIGNALLING]), starts_others=True))
+
+
+def _program(calls: _Calls, *, starts_others: bool = False) -> list[bytes]:
     refuse = _step(_RETURN, _RET_ERRNO | errno.EPERM)
     allow = _step(_RETURN, _RET_ALLOW)
     steps = [
@@ -121,6 +134,8 @@ def _program(calls: _Calls) -> list[bytes]:
         allow,
         refuse,
     ]
+    if starts_others:
+        return [*steps, allow]
     steps += [
         _step(_EQUAL, calls.clone, if_not=4),
         _step(_LOAD, _FIRST_ARGUMENT),

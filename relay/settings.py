@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from policies import BadAddress, normalise_address
 from policies.document import read
-from relay.confine import Sandbox
+from relay.confine import MIB, Sandbox
 from relay.errors import SettingsError
 from relay.mail_settings import Mailbox, Port, Section, Smtp, check_listener
 
@@ -142,6 +142,19 @@ class Lines(Section):
     trace_days: float = Field(30.0, gt=0, description="How long the traces of calls are kept, days.")
 
 
+class Documents(Section):
+    """What documents may cost. Office documents are opened by LibreOffice, each in a sandbox that serves it alone."""
+
+    office_spares: int = Field(
+        1, ge=0, le=16, description="LibreOffices that stand ready after the first document (190 MB each); 0: none."
+    )
+    office_workers: int = Field(2, ge=1, le=16, description="Office documents that are converted at once.")
+    office_memory: int = Field(
+        1024 * MIB, ge=256 * MIB, description="Bytes of memory that one LibreOffice may hold; more ends it."
+    )
+    office_seconds: float = Field(45.0, gt=0, description="Seconds that LibreOffice may take for one document.")
+
+
 class Log(Section):
     """The structured log on standard error."""
 
@@ -169,6 +182,7 @@ class Settings(Section):
     mail: OutgoingMail = Field(default_factory=OutgoingMail, description="Mail out.")
     web: Web = Field(default_factory=Web, description="HTTP.")
     lines: Lines = Field(default_factory=Lines, description="Telephone lines.")
+    documents: Documents = Field(default_factory=Documents, description="Documents that become faxes.")
     log: Log = Field(default_factory=Log, description="The log.")
 
     @property

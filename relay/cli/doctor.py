@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from policies import PolicyErrors, load
+from relay import office
 from relay.cli.session import REFUSED, json_option, settings_of
 from relay.confine import ChildDied, Confinement, Limits, Sandbox
 from relay.errors import DataDirectoryBusy
@@ -66,6 +67,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _library("tiff", "libtiff.so.6", "libtiff6", "fax pages")
     yield _library("pango-1.0", "libpango-1.0.so.0", "libpango-1.0-0 libpangoft2-1.0-0", "receipts and text")
     yield _fonts()
+    yield _office()
     yield _sandbox(settings)
     yield _data(settings)
     yield _policy(settings)
@@ -88,6 +90,17 @@ def _library(name: str, file: str, package: str, purpose: str) -> Finding:
     return Finding(purpose, good=True, found=file)
 
 
+#: (a family that is looked for, its package, what is drawn badly or not at all without it)
+_FONTS = (
+    ("Liberation Sans", "fonts-liberation2", "letters as Arial and Times"),
+    ("DejaVu Sans", "fonts-dejavu-core", "Hebrew and Arabic"),
+    ("Carlito", "fonts-crosextra-carlito", "Word's Calibri"),
+    ("Caladea", "fonts-crosextra-caladea", "Word's Cambria"),
+    ("Noto Sans CJK", "fonts-noto-cjk", "Chinese, Japanese and Korean"),
+    ("Symbola", "fonts-symbola", "symbols"),
+)
+
+
 def _fonts() -> Finding:
     listed = shutil.which("fc-list")
     fonts = (
@@ -95,13 +108,27 @@ def _fonts() -> Finding:
         if listed
         else ""
     )
-    if "Liberation" in fonts or "DejaVu" in fonts:
+    lacking = [(package, purpose) for family, package, purpose in _FONTS if family not in fonts]
+    if not lacking:
         return Finding("fonts", good=True, found=f"{len(fonts.splitlines())} families")
+    packages = " ".join(package for package, _ in lacking)
     return Finding(
         "fonts",
         good=False,
-        found="neither Liberation nor DejaVu",
-        remedy="apt-get install fontconfig fonts-liberation2 fonts-dejavu-core",
+        found=f"none for {'; '.join(purpose for _, purpose in lacking)}",
+        remedy=f"apt-get install fontconfig {packages}",
+    )
+
+
+def _office() -> Finding:
+    lacking = office.missing()
+    if not lacking:
+        return Finding("Office documents", good=True, found="LibreOffice opens them")
+    return Finding(
+        "Office documents",
+        good=False,
+        found="LibreOffice is not there: Word, Excel, PowerPoint, OpenDocument and RTF are refused",
+        remedy=f"apt-get install {lacking}",
     )
 
 

@@ -211,7 +211,7 @@ class Desk:
             raise Refusal(451, "4.3.0", "The mail cannot be taken at the moment. Try again later.")
         wish = options.asked(mail.options, mail.subject, decision.sender)
         wanted = faxed.files(mail, decision.sender, covered=wish.covered(decision.sender))
-        faxed.check_files(wanted, self._attachment_bytes)
+        faxed.check_files(wanted, self._attachment_bytes, mail.skipped)
         files = await asyncio.to_thread(self._keep, wanted, opened.content)
         asked, refusals = self._asked(mail, envelope, facts, decision, decision.sender, wish, files)
         if mail.message_id is None:

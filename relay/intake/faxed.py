@@ -29,9 +29,16 @@ def files(mail: ParsedMessage, number: Number, *, covered: bool) -> list[Attachm
     return mail.attachments
 
 
-def check_files(found: Sequence[Attachment], largest: int) -> None:
-    """Raise :class:`relay.errors.Refusal` for what cannot be faxed. ``largest``: bytes of one file, decoded."""
+def check_files(found: Sequence[Attachment], largest: int, skipped: Sequence[str] = ()) -> None:
+    """Raise :class:`relay.errors.Refusal` for what cannot be faxed.
+
+    ``largest``: bytes of one file, decoded; ``skipped``: the parts of the mail that are nothing to fax.
+    """
     if not found:
+        never = sorted({told for told in skipped if told not in {"body", "inline image"}})
+        if never:
+            sentence = f"The mail holds only what is never faxed ({', '.join(never)}): attach the document itself."
+            raise Refusal(550, "5.6.0", sentence)
         raise Refusal(550, "5.6.0", "The mail has no attachment: attach the document that is to be faxed.")
     for file in found:
         if file.size > largest:

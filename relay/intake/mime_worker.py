@@ -18,7 +18,7 @@ from email.errors import InvalidHeaderDefect, NonPrintableDefect
 from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from converters import HEAD, Refused, detect
+from converters import Refused, identify_bytes
 from relay.errors import Refusal
 from relay.intake import skeleton
 from relay.intake.bounds import MAX_ADDRESSED, MAX_PARSED, MAX_RETURNED, Field, check_bounds
@@ -104,7 +104,7 @@ def read_message(data: bytes, sink: BinaryIO, *, head: bool = False) -> dict[str
 def _not_faxed(file: Found) -> str | None:
     """Return why the converters do not take this file, as a sentence for its sender."""
     try:
-        detect(file.data[:HEAD], file.name, file.media_type)
+        identify_bytes(file.data, file.name, file.media_type)
     except Refused as refused:
         return refused.sentence
     return None

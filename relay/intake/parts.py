@@ -9,6 +9,7 @@ missing would be a false statement.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import mimetypes
 import re
@@ -33,6 +34,9 @@ MAX_PART_HEADER: Final = 8 * 1024
 #: Characters of a file's name.
 MAX_NAME: Final = 100
 
+#: Bytes of the pictures that are put into a mail's text, each time that it shows them.
+MAX_INLINE: Final = 20_000_000
+_DRAWN: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/svg+xml"})
 #: Media types that are nothing to fax, with what a log line calls them.
 _NOTHING: Final = {
     "application/pkcs7-signature": "signature",
@@ -247,16 +251,44 @@ def _is_body(part: Message) -> bool:
 
 
 def _body(leaves: Sequence[Message]) -> Found | None:
-    """Return the first plain text that is a body; a mail of HTML alone has none that can be taken as it is."""
-    found = next((part for part in leaves if _is_body(part) and part.get_content_type() == "text/plain"), None)
-    if found is None:
-        return None
-    data = _decoded(found, "the text of the mail")
+    """Return the text of the mail in UTF-8: the first plain text that is a body, else the first web page."""
+    bodies = [part for part in leaves if _is_body(part)]
+    for kind, name in (("text/plain", "text.txt"), ("text/html", "text.html")):
+        for part in bodies:
+            if part.get_content_type() != kind:
+                continue
+            words = _words(part).strip()
+            if words and kind == "text/html":
+                words = _with_pictures(words, leaves)
+            if words:
+                return Found(name, kind if kind == "text/plain" else "text/html; charset=utf-8", words.encode())
+            break
+    return None
+
+
+def _words(part: Message) -> str:
+    data = _decoded(part, "the text of the mail")
     try:
-        words = data.decode(found.get_content_charset("us-ascii"), "replace")
+        return data.decode(part.get_content_charset("us-ascii"), "replace")
     except LookupError:
-        words = data.decode("utf-8", "replace")
-    return Found("text.txt", "text/plain", words.strip().encode()) if words.strip() else None
+        return data.decode("utf-8", "replace")
+
+
+def _with_pictures(page: str, leaves: Sequence[Message]) -> str:
+    """Return a web page with the mail's own pictures (RFC 2392) inside: nothing of it has to be fetched then."""
+    pictures = {_content_id(part): part for part in leaves if part.get_content_type() in _DRAWN and _content_id(part)}
+    room = MAX_INLINE
+
+    def put(found: re.Match[str]) -> str:
+        nonlocal room
+        part = pictures.get(found[1].replace("%40", "@").lower())
+        data = _decoded(part, "a picture of the mail") if part is not None else b""
+        if part is None or len(data) > room:
+            return found[0]
+        room -= len(data)
+        return f"data:{part.get_content_type()};base64,{base64.b64encode(data).decode()}"
+
+    return re.sub(_CID.pattern.decode(), put, page, flags=re.IGNORECASE)
 
 
 def _mentioned(body: Message) -> frozenset[str]:

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from converters import Converter
 from relay.confine import Confinement, Sandbox
+from relay.office import Office, missing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,6 +29,31 @@ async def confinement() -> AsyncIterator[Confinement]:
     started = Confinement(Sandbox.BUBBLEWRAP, preload=["converters.worker"])
     yield started
     await started.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    """LibreOffice as the service starts it, one spare standing ready; missing, as above."""
+    if missing():
+        message = f"LibreOffice is not installed: apt-get install {missing()}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    started = Office(Sandbox.BUBBLEWRAP, tmp_path_factory.mktemp("office"), spares=1)
+    yield started
+    await started.close()
+
+
+@pytest.fixture
+def office_converter(confinement: Confinement, office: Office) -> Converter:
+    """A converter that opens Office documents, too."""
+    return Converter(confinement, office=office)
+
+
+@pytest.fixture
+def formats() -> Path:
+    """The folder of sample files of every format."""
+    return Path(__file__).parents[2] / "data" / "formats"
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ SAMPLES: dict[str, tuple[str, Callable[[], bytes], Reason]] = {
     "TIFF that bites its tail": ("loop.tif", lambda: _fax_tiff(4, b"\x26")[:-5] + b"\x08\0\0\0&", Reason.DAMAGED),
     "text with NULs": ("binary.txt", lambda: b"abc\0def\0\0\0ghi" * 40, Reason.UNSUPPORTED),
     "text of blanks": ("blank.txt", lambda: b" \n\t\n\f ", Reason.EMPTY),
-    "Word document": ("letter.docx", lambda: b"PK\x03\x04" + NOISE, Reason.UNSUPPORTED),
+    "Word document": ("letter.docx", lambda: b"PK\x03\x04" + NOISE, Reason.DAMAGED),
     "program": ("setup.exe", lambda: b"MZ" + NOISE, Reason.UNSUPPORTED),
 }
 

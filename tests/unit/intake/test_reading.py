@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from relay.errors import Refusal
 from relay.intake.message import ParsedMessage
+from relay.intake.mime_worker import read_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -279,7 +281,7 @@ def test_file_names_are_for_people(read: Read, declared: str, name: str) -> None
 @pytest.mark.parametrize(
     ("name", "data", "sentence"),
     [
-        ("a.docx", b"PK\x03\x04", '"a.docx" is a Word document'),
+        ("a.docx", b"PK\x03\x04", '"a.docx" is damaged'),
         ("a.pdf", b"<html>", '"a.pdf" is not what its name says'),
         ("a.bin", b"\x7fELF\x02\x01\x01\0", "cannot be faxed"),
     ],
@@ -288,3 +290,26 @@ def test_files_that_cannot_be_faxed_are_named(read: Read, name: str, data: bytes
     """Lost otherwise: the sender hears of it an hour later, or not which of his files it was."""
     said, _ = read(mixed(part("application/octet-stream", data, name=name)))
     assert sentence in said["attachments"][0]["refusal"]
+
+
+def test_a_web_page_is_the_text_of_a_mail_that_has_no_other(read: Read) -> None:
+    """Lost otherwise: a mail that a program wrote as a web page alone is faxed without its words or its logo."""
+    picture = b"Content-Type: image/png\nContent-ID: <logo@x>\nContent-Transfer-Encoding: base64\n\niVBORw0KGgo=\n"
+    page = (
+        b'Content-Type: text/html; charset=iso-8859-1\n\n<p>Gr\xfc\xdfe <img src="cid:logo%40x"><img src="cid:none">\n'
+    )
+    said, _ = read(mixed(page, picture, kind=b"multipart/related"))
+    sink = io.BytesIO()
+    answer = read_message(mixed(page, picture, kind=b"multipart/related").replace(b"\n", b"\r\n"), sink)
+    body = said["body"]
+    text = sink.getvalue()[: answer["at"]][body["offset"] :][: body["size"]].decode()
+    assert body["media_type"] == "text/html; charset=utf-8"
+    assert "<p>Grüße" in text
+    assert 'src="data:image/png;base64,iVBORw0KGgo="' in text
+    assert 'src="cid:none"' in text
+
+
+def test_the_plain_text_is_taken_before_the_web_page(read: Read) -> None:
+    """Lost otherwise: the text of a cover page is markup."""
+    said, _ = read(mixed(b"Content-Type: text/html\n\n<p>x\n", b"Content-Type: text/plain\n\nx\n"))
+    assert said["body"]["media_type"] == "text/plain"
