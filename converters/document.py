@@ -35,11 +35,16 @@ class Resolution(Enum):
 
 
 class Mode(Enum):
-    """How gray becomes black and white: by what is on the page, everything as writing, or everything as a picture."""
+    """How gray becomes black and white.
+
+    By what is on the page, everything as writing, everything as a picture, or by what is on the page with a finer
+    screen for pictures, which costs more time of line.
+    """
 
     AUTO = "auto"
     TEXT = "text"
     PHOTO = "photo"
+    QUALITY = "quality"
 
 
 class Paper(Enum):

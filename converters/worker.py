@@ -14,7 +14,7 @@ import traceback
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Protocol
 
-from converters import assembly, faxing, faxpdf, header, receiptpdf, thumbnails
+from converters import assembly, faxing, faxpdf, header, heap, receiptpdf, thumbnails
 from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
 from converters.errors import Broken, Reason, Refused
 
@@ -43,6 +43,7 @@ def serve(channel: Channel, fds: list[int]) -> None:  # noqa: ARG001  the launch
     if received is None:
         return
     request, descriptors = received
+    heap.prepare()
     channel.send(_answer(request, descriptors))
 
 
