@@ -71,7 +71,7 @@ def binarise(gray: Gray, y_dpi: int, mode: Mode) -> tuple[Ink, str]:
         whole = np.pad(gray, ((0, -height % (4 * cell_rows)), (0, 0)), constant_values=255)
     drawn = Paper.of(whole, 0.0, y_dpi)
     bands = _to_look_at(drawn, cell_rows)
-    if not bands or is_drawn(whole):
+    if not bands or is_drawn(drawn):
         ink, treatments = whole < _HALF, set()
         for band in bands:
             ink[band], of_band = _adapted(drawn.band(band), y_dpi, mode, cell_rows)

@@ -52,11 +52,12 @@ class Paper(Enum):
 
     A4 = "a4"
     LETTER = "letter"
+    LEGAL = "legal"
 
     @property
     def size(self) -> tuple[float, float]:
         """Width and height in millimetres."""
-        return {"a4": (210.0, 297.0), "letter": (215.9, 279.4)}[self.value]
+        return {"a4": (210.0, 297.0), "letter": (215.9, 279.4), "legal": (215.9, 355.6)}[self.value]
 
 
 @dataclass(frozen=True, slots=True)

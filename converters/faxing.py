@@ -18,6 +18,7 @@ import numpy as np
 
 from converters import cover as covering
 from converters import images, pdf, text
+from converters.ahead import ahead
 from converters.binarise import binarise
 from converters.document import X_DPI, PageReport, Rendering
 from converters.errors import Reason, Refused
@@ -118,7 +119,7 @@ def _add(
 ) -> None:
     """Write the pages that a reader drew."""
     before = len(drafts)
-    for source_page, drawn in pages:
+    for source_page, drawn in ahead(pages):
         if len(drafts) >= rendering.max_pages:
             raise Refused(Reason.TOO_MANY_PAGES, detail=str(rendering.max_pages))
         if isinstance(drawn, Page):

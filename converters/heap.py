@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENAS = -1, -2, -3, -8
 _MIB = 1 << 20
 #: glibc takes no larger block than this from the heap (mallopt(3)); a page of pixels has 4 MiB, at superfine 8.
 _LARGEST = 32 * _MIB
@@ -26,6 +26,7 @@ def prepare() -> None:
     library.mallopt(_MMAP_THRESHOLD, _LARGEST)
     library.mallopt(_TRIM_THRESHOLD, _KEPT)
     library.mallopt(_TOP_PAD, _AHEAD)
+    library.mallopt(_ARENAS, 1)  # the thread that draws shares the heap
     library.malloc.restype = ctypes.c_void_p
     library.malloc.argtypes = [ctypes.c_size_t]
     library.free.argtypes = [ctypes.c_void_p]

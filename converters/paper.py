@@ -67,9 +67,9 @@ class Paper:
         return self.noise == 0.0
 
 
-def is_drawn(gray: Gray) -> bool:
+def is_drawn(paper: Paper) -> bool:
     """Return whether the page was drawn by a program: no scanner gives so much pure white."""
-    return bool(np.count_nonzero(gray >= _PURE) > _DRAWN * gray.size)
+    return bool(np.count_nonzero(paper.sample >= _PURE) > _DRAWN * paper.sample.size)
 
 
 def fine_rows(y_dpi: int) -> int:

@@ -117,6 +117,12 @@ def _thumbnails(request: dict[str, Any], descriptors: list[int]) -> Any:
     return [len(picture) for picture in pictures]
 
 
+def _preview(request: dict[str, Any], descriptors: list[int]) -> Any:
+    output, fax = descriptors
+    with open(output, "wb", closefd=False) as stream:
+        return stream.write(thumbnails.preview(fax, request["page"]))
+
+
 def _receipt(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, *fax = descriptors
     pictures = thumbnails.thumbnails(fax[0], request["pages"], receiptpdf.PICTURE_WIDTH) if fax else []
@@ -136,5 +142,6 @@ OPERATIONS: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
     "assemble": _assemble,
     "to_pdf": _to_pdf,
     "thumbnails": _thumbnails,
+    "preview": _preview,
     "receipt": _receipt,
 }
