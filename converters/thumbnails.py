@@ -25,8 +25,9 @@ _SIXTEEN = [round(level / 17) * 17 for level in range(256)]
 def preview(fax: int, number: int) -> bytes:
     """Return a black and white PNG of page ``number`` (1 is the first) as the far machine prints it.
 
-    Every pixel of the line is one of the picture (two at superfine); rows are repeated until the page has its true proportion, as the far
-    machine does with the 98 lines of the standard resolution. Raises :class:`converters.errors.Refused` (``DAMAGED``).
+    Every pixel of the line is one of the picture (two at superfine); rows are repeated until the page has its true
+    proportion, as the far machine does with the 98 lines of the standard resolution. Raises
+    :class:`converters.errors.Refused` (``DAMAGED``).
     """
     with opened(fax) as reader:
         reader.select(number - 1)
