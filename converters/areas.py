@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from converters.morphology import dilated, eroded, labelled, mean_around, pooled, share, spread
+from converters.morphology import closed, dilated, eroded, labelled, mean_around, pooled, share, spread
 from converters.paper import FINE
 from converters.screen import hatched
 
@@ -32,6 +32,10 @@ _PAPER_DRAWN, _PAPER_SCANNED = 232, 205
 _TOLERANCE = 16
 #: Share of an area's inner cells that strokes must cover to be writing.
 _WRITING = 0.012
+#: Or so many of its inner cells have so large a share of strokes.
+_WORD, _FULL = 4, 0.12
+#: Holes in an area that are narrower than this, in cells, are writing.
+_HOLE = 5
 #: Share of a cell's pixels that must be at its level.
 _OWN = 0.3
 #: Areas without writing: darker ones are black; larger ones (in cells, and cells across) are hatched; the rest is
@@ -58,6 +62,8 @@ def paint_areas(ink: Mask, paper: Paper, strokes: Strokes, pictures: Mask, y_dpi
     # A cell with little of its level is a gap between two areas, and would join them.
     flat &= share(cv2.absdiff(sample, everywhere) < _near(paper), *cell) > _OWN
     labels, count = labelled(flat, level, tolerance)
+    labels, level = _filled(labels, count, level)
+    everywhere = spread(level, *cell)
     # Differences of bytes that would be below 0 are 0.
     dark, light = (cv2.subtract(*two) > strokes.contrast for two in ((everywhere, sample), (sample, everywhere)))
     black, hatch = _decide(labels, count, level, share(dark, *cell), share(light, *cell))
@@ -81,6 +87,21 @@ def _levels(paper: Paper, strokes: Strokes, rows: int) -> Gray:
     return np.where((at_over > at_under) & (over < under), over, under).astype(np.uint8)
 
 
+def _filled(labels: NDArray[np.int32], count: int, level: Gray) -> tuple[NDArray[np.int32], Gray]:
+    """Return labels and levels with the areas' narrow holes filled: bold letters fill a cell, and are no edge."""
+    # OpenCV's morphology knows no larger integers than of 16 bits.
+    exact = labels.astype(np.float32)
+    whole = closed(exact, _HOLE, _HOLE).astype(np.int32)
+    # What lies between two areas is a gap: the greatest label around it is not the least.
+    least = closed(np.where(labels > 0, count + 1 - exact, 0).astype(np.float32), _HOLE, _HOLE).astype(np.int32)
+    whole[whole + least != count + 1] = 0
+    flat_labels = labels.ravel()
+    sizes = np.maximum(1, np.bincount(flat_labels, minlength=count + 1))
+    mean = (np.bincount(flat_labels, level.ravel(), minlength=count + 1) / sizes).astype(np.uint8)
+    whole[labels > 0] = labels[labels > 0]
+    return whole, np.where((labels == 0) & (whole > 0), mean[whole], level)
+
+
 def _sample(paper: Paper, rows: int) -> tuple[Gray, tuple[int, int]]:
     """Return the paper's sample and the rows and columns of a cell in it."""
     return paper.sample, (rows * paper.sample.shape[0] // paper.gray.shape[0], _COLUMNS // FINE)
@@ -91,7 +112,7 @@ def _decide(
 ) -> tuple[Mask, Mask]:
     """Return the cells that turn black and those that are hatched; the others turn white."""
     flat_labels = labels.ravel()
-    exact = labels.astype(np.float32)  # OpenCV's morphology knows no larger integers than of 16 bits
+    exact = labels.astype(np.float32)
     inner = eroded(exact, 3, 3) == dilated(exact, 3, 3)  # an edge's cells have the strokes of both sides
     sizes = np.maximum(1, np.bincount(flat_labels, minlength=count + 1))
     inside = np.bincount(flat_labels, inner.ravel(), minlength=count + 1)
@@ -99,8 +120,14 @@ def _decide(
     written_dark = np.bincount(flat_labels, (dark * inner).ravel(), minlength=count + 1) / weight
     written_light = np.bincount(flat_labels, (light * inner).ravel(), minlength=count + 1) / weight
     mean = np.bincount(flat_labels, level.ravel(), minlength=count + 1) / sizes
-    darkly = (written_dark > _WRITING) & ((written_dark >= written_light) | (mean > _NEVER_BLACK[0]))
-    lightly = (written_light > _WRITING) & ~darkly & (mean < _NEVER_BLACK[1])
+    # A word or two on a long banner are a small share of it, but some of its cells are full of strokes.
+    full_dark, full_light = (
+        np.bincount(flat_labels, (inner & (strokes > _FULL)).ravel(), minlength=count + 1) for strokes in (dark, light)
+    )
+    has_dark = (written_dark > _WRITING) | (full_dark >= _WORD)
+    has_light = (written_light > _WRITING) | (full_light >= _WORD)
+    darkly = has_dark & ((written_dark >= written_light) | (mean > _NEVER_BLACK[0]))
+    lightly = has_light & ~darkly & (mean < _NEVER_BLACK[1])
     silent = ~darkly & ~lightly
     black = lightly | (silent & (mean < _BLACK))
     large = silent & ~black & (sizes >= _LEAST_HATCHED) & (inside > 0)

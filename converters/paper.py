@@ -31,7 +31,7 @@ _GENTLY = 0.85
 #: Columns of the grid on which strokes are looked for; it has two rows as well, but one at 98 lines, which are as far
 #: apart as two columns.
 FINE = 2
-_COARSE_BELOW = 150
+COARSE_BELOW = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def is_drawn(paper: Paper) -> bool:
 
 def fine_rows(y_dpi: int) -> int:
     """Return the rows of a place of the fine grid."""
-    return 1 if y_dpi < _COARSE_BELOW else FINE
+    return 1 if y_dpi < COARSE_BELOW else FINE
 
 
 def flattened(gray: Gray, cell_rows: int, cell_columns: int, y_dpi: int) -> Paper:
