@@ -135,6 +135,11 @@ class Converter:
                 offset += size
             return pictures
 
+    async def preview(self, fax: Path, page: int, output: Path) -> None:
+        """Make a PNG of a page (1 is the first) with the very pixels that are sent, in true proportion."""
+        with ExitStack() as stack:
+            await self._run(stack, {"operation": "preview", "page": page}, output, [_readable(stack, fax)])
+
     async def receipt_pdf(
         self,
         sheet: ReceiptSheet,

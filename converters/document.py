@@ -35,11 +35,16 @@ class Resolution(Enum):
 
 
 class Mode(Enum):
-    """How gray becomes black and white: by what is on the page, everything as writing, or everything as a picture."""
+    """How gray becomes black and white.
+
+    By what is on the page, everything as writing, everything as a picture, or by what is on the page with a finer
+    screen for pictures, which costs more time of line.
+    """
 
     AUTO = "auto"
     TEXT = "text"
     PHOTO = "photo"
+    QUALITY = "quality"
 
 
 class Paper(Enum):
@@ -47,11 +52,12 @@ class Paper(Enum):
 
     A4 = "a4"
     LETTER = "letter"
+    LEGAL = "legal"
 
     @property
     def size(self) -> tuple[float, float]:
         """Width and height in millimetres."""
-        return {"a4": (210.0, 297.0), "letter": (215.9, 279.4)}[self.value]
+        return {"a4": (210.0, 297.0), "letter": (215.9, 279.4), "legal": (215.9, 355.6)}[self.value]
 
 
 @dataclass(frozen=True, slots=True)

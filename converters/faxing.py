@@ -16,6 +16,7 @@ import numpy as np
 
 from converters import cover as covering
 from converters import pdf, webpage
+from converters.ahead import ahead
 from converters.binarise import binarise
 from converters.containers import identify
 from converters.document import X_DPI, PageReport
@@ -113,7 +114,7 @@ def _add(
 ) -> None:
     """Write the pages that a reader drew."""
     before = len(drafts)
-    for source_page, drawn in pages:
+    for source_page, drawn in ahead(pages):
         if len(drafts) >= rendering.max_pages:
             raise Refused(Reason.TOO_MANY_PAGES, detail=str(rendering.max_pages))
         if isinstance(drawn, Page):

@@ -14,7 +14,7 @@ import traceback
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Protocol
 
-from converters import assembly, faxing, faxpdf, header, readers, receiptpdf, thumbnails
+from converters import assembly, faxing, faxpdf, header, heap, readers, receiptpdf, thumbnails
 from converters.containers import identify
 from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
 from converters.errors import Broken, Reason, Refused
@@ -44,6 +44,7 @@ def serve(channel: Channel, fds: list[int]) -> None:  # noqa: ARG001  the launch
     if received is None:
         return
     request, descriptors = received
+    heap.prepare()
     channel.send(_answer(request, descriptors))
 
 
@@ -126,6 +127,12 @@ def _thumbnails(request: dict[str, Any], descriptors: list[int]) -> Any:
     return [len(picture) for picture in pictures]
 
 
+def _preview(request: dict[str, Any], descriptors: list[int]) -> Any:
+    output, fax = descriptors
+    with open(output, "wb", closefd=False) as stream:
+        return stream.write(thumbnails.preview(fax, request["page"]))
+
+
 def _receipt(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, *fax = descriptors
     pictures = thumbnails.thumbnails(fax[0], request["pages"], receiptpdf.PICTURE_WIDTH) if fax else []
@@ -146,5 +153,6 @@ OPERATIONS: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
     "assemble": _assemble,
     "to_pdf": _to_pdf,
     "thumbnails": _thumbnails,
+    "preview": _preview,
     "receipt": _receipt,
 }

@@ -98,11 +98,12 @@ class Resolution(Enum):
 
 
 class Mode(Enum):
-    """How grey becomes black and white."""
+    """How grey becomes black and white; quality draws photographs finer than auto does, for more time of line."""
 
     AUTO = "auto"
     TEXT = "text"
     PHOTO = "photo"
+    QUALITY = "quality"
 
 
 class Paper(Enum):
@@ -110,6 +111,7 @@ class Paper(Enum):
 
     A4 = "a4"
     LETTER = "letter"
+    LEGAL = "legal"
 
 
 class NumberType(Enum):

@@ -13,6 +13,7 @@ import click
 
 from relay.cli.call import call
 from relay.cli.callback import callback
+from relay.cli.convert import convert
 from relay.cli.device import device
 from relay.cli.doctor import doctor
 from relay.cli.fax import fax
@@ -41,5 +42,5 @@ def faxrelay(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-for command in (serve, fax, queue, call, callback, trunk, device, policy, user, doctor):
+for command in (serve, fax, convert, queue, call, callback, trunk, device, policy, user, doctor):
     faxrelay.add_command(command)

@@ -193,3 +193,27 @@ def test_a_fax_that_is_not_in_quarantine_is_not_released(data: Path) -> None:
     made = run(data, "fax", "send", str(DOCUMENTS / "one-page.pdf"), "--to", "037654321", "--json")
     refused = run(data, "fax", "release", json.loads(made.stdout)["faxes"][0])
     assert (refused.exit_code, "only a fax in quarantine" in refused.stderr) == (1, True)
+
+
+def test_files_are_converted_and_looked_at_without_a_service(tmp_path: Path) -> None:
+    """Lost otherwise: what a fax costs and looks like is known only after it was sent."""
+    out, seen = tmp_path / "out.tif", tmp_path / "out.png"
+    files = [str(DOCUMENTS / name) for name in ("one-page.pdf", "fax.tif")]
+    done = run(tmp_path, "convert", *files, "-o", str(out), "--preview", str(seen), "--report")
+    assert done.exit_code == 0, done.output
+    assert "one-page.pdf, page 1" in done.stdout
+    assert "passed pixel by pixel" in done.stdout
+    assert "on the line at 14400 bit/s" in done.stdout
+    assert [path.name for path in sorted(tmp_path.glob("out*"))] == ["out-2.png", "out-3.png", "out.png", "out.tif"]
+    told = json.loads(run(tmp_path, "convert", *files, "-o", str(out), "--json").stdout)
+    assert told["size"] == out.stat().st_size
+    assert [page["source"] for page in told["pages"]] == ["one-page.pdf", "fax.tif", "fax.tif"]
+
+
+def test_a_file_that_cannot_be_converted_leaves_no_output(tmp_path: Path) -> None:
+    """Lost otherwise: half a fax document lies there and is taken for a whole one."""
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4\n nothing follows")
+    done = run(tmp_path, "convert", str(tmp_path / "broken.pdf"), "-o", str(tmp_path / "out.tif"))
+    assert done.exit_code == 1
+    assert '"broken.pdf"' in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.pdf"]

@@ -63,7 +63,7 @@ def test_a_header_that_is_not_allowed_is_refused_by_name(tmp_path: Path) -> None
         (MailOption.RESOLUTION, "ultra", "has to be standard, fine or superfine"),
         (MailOption.PRIORITY, "10", "has to be 0, 1"),
         (MailOption.RETRIES, "3", "has to be 0, 1 or 2"),
-        (MailOption.MODE, "", "has to be auto, text or photo"),
+        (MailOption.MODE, "", "has to be auto, text, photo or quality"),
         (MailOption.PRIORITY, "-1", "has to be 0, 1"),
     ],
 )
