@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from policies import routing
+from policies.cover import CoverPage
 from policies.inbound import Inbound
 from policies.lines import T38
 from policies.quotas import Quota
@@ -39,6 +40,7 @@ LADDER: Final = ("t38", "t38-9600", "g711", "g711-9600-no-ecm")
 _KEPT: Final = Retention()
 _NO_QUOTA: Final = Quota()
 _ANY_CALL: Final = Inbound()
+_COVER: Final = CoverPage()
 
 
 class Proof(Enum):
@@ -246,6 +248,7 @@ class Number:
     confirm_within: timedelta = timedelta(days=1)
     schedule_within: timedelta = timedelta(days=30)
     zone: str = "UTC"
+    cover: CoverPage = _COVER
 
     @property
     def receives(self) -> bool:

@@ -23,8 +23,8 @@ _INTRODUCTION = """\
 
 A policy is a folder of YAML files. Every file ending in `.yaml` or `.yml` is read; together they are one policy.
 `domains`, `numbers`, `trunks`, `devices`, `users` and `api_keys` may stand in any number of files, `senders`,
-`destinations`, `inbound`, `retries`, `retention` and `callbacks` in one. The folder counts as a whole or not at all: a
-mistake anywhere changes nothing and is told with file, line, column, key and remedy.
+`destinations`, `inbound`, `retries`, `retention`, `callbacks` and `cover` in one. The folder counts as a whole or not
+at all: a mistake anywhere changes nothing and is told with file, line, column, key and remedy.
 
 Values are read as they are written: `0312345678` keeps its zero, quoted or not. Words that some programs read as
 booleans (`yes`, `no`, `on`, `off`, and so the country `"NO"`) must be quoted; what begins with `@` or `*` too.
