@@ -12,7 +12,7 @@ import os
 import signal
 import tempfile
 from contextlib import ExitStack
-from dataclasses import astuple
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from converters.document import FaxDocument, PageReport
@@ -63,10 +63,12 @@ class Converter:
             "rendering": (rendering.resolution.value, rendering.mode.value, rendering.paper.value, rendering.max_pages),
         }
         if cover is not None:
-            request["cover"] = astuple(cover)
+            request["cover"] = {**asdict(cover), "logo": cover.logo is not None}
         with ExitStack() as stack:
             trace = _scratch(stack, "trace")
             behind = [] if cover is None else [_scratch(stack, "behind the cover")]
+            if cover is not None and cover.logo is not None:
+                behind.append(_readable(stack, cover.logo))
             opened = [_readable(stack, source.path) for source in sources]
             request["sources"] = [(source.name[:_NAME], source.media_type[:_NAME]) for source in sources]
             await self._open_office(stack, request, opened, rendering, output)

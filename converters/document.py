@@ -88,7 +88,9 @@ class Source:
 class Cover:
     """What a cover page says, ready to read. ``language``: of its labels; ``sender``: line by line.
 
-    ``has_text``: the first source of the fax is not faxed by itself, but stands on the cover.
+    ``date``: ISO 8601, or anything else, which is shown as it is. ``has_text``: the first source of the fax is not
+    faxed by itself, but stands on the cover. ``look``: of the templates, ``plain`` if there is none by that name;
+    ``company`` and ``phone`` stand in its head, and so does ``logo``, a PNG or JPEG file that is read in the child.
     """
 
     language: str
@@ -97,6 +99,10 @@ class Cover:
     title: str
     date: str
     has_text: bool
+    look: str = "plain"
+    company: str = ""
+    phone: str = ""
+    logo: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from converters import assembly, faxing, faxpdf, header, heap, readers, receiptp
 from converters.containers import identify
 from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
 from converters.errors import Broken, Reason, Refused
+from converters.logo import MOST_BYTES as MOST_LOGO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,8 @@ def _tick() -> None:
 def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, trace, *rest = descriptors
     told = request.get("cover")
-    behind, sources = (None, rest) if told is None else (rest[0], rest[1:])
+    first = 0 if told is None else 1 + told["logo"]
+    beside, sources = rest[:first], rest[first:]
     files = [
         readers.File(name, media_type, descriptor)
         for (name, media_type), descriptor in zip(request["sources"], sources, strict=True)
@@ -83,11 +85,11 @@ def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
         _tick()
 
     rendering = Rendering.of_settings(*request["rendering"])
-    if told is None or behind is None:
+    if told is None:
         return _reports(faxing.make(files, rendering, output, progress))
-    language, to, sender, title, date, has_text = told
-    cover = Cover(language, to, tuple(sender), title, date, has_text)
-    return _reports(faxing.make_covered(files, cover, rendering, output, behind, progress))
+    logo = os.pread(beside[1], MOST_LOGO, 0) if told["logo"] else b""
+    cover = Cover(**{**told, "sender": tuple(told["sender"]), "logo": None})
+    return _reports(faxing.make_covered(files, cover, rendering, output, beside[0], progress, logo=logo))
 
 
 def _identify(request: dict[str, Any], descriptors: list[int]) -> Any:
