@@ -142,5 +142,5 @@ def test_a_cover_is_the_numbers_and_the_mails_to_choose(
     """Lost otherwise: a cover page that nobody wants, or none."""
     own = number(tmp_path, "cover", more=f", body: {body}")
     assert asked({"cover": value} if value else {}, "Offer", own).covered(own) is covered
-    with pytest.raises(Refusal, match="has to be yes or no"):
+    with pytest.raises(Refusal, match="has to be yes, plain, office, letter or no"):
         asked({}, "Offer ::cover=maybe", own).covered(own)
