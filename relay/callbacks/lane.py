@@ -101,6 +101,16 @@ class CallbackLane:
         """Close the connections."""
         await self._client.close()
 
+    def trouble(self, entry: CallbackEndpoint) -> str:
+        """Return why an endpoint cannot be called, empty where it can: its secrets, or its dialect."""
+        try:
+            DIALECTS[entry.dialect.value].check(plan.endpoint_of(entry, self._secret))
+        except SecretError as fault:
+            return str(fault)
+        except Unfit as unfit:
+            return f"{unfit.field}: {unfit}"
+        return ""
+
     async def call(self, event: Event, entry: CallbackEndpoint) -> Outcome:
         """Tell one event to one endpoint."""
         try:

@@ -130,8 +130,8 @@ def _list(answer: list[dict[str, Any]]) -> None:
         )  # fmt: skip
     console.print(found if answer else "the policy has no endpoints; docs/policies.md tells of the section callbacks")
     for one in answer:
-        if one["why"]:
-            console.print(f"{escape(one_line(one['name']))}: {escape(one_line(one['why']))}")
+        for text in filter(None, (one["trouble"], one["why"])):
+            console.print(f"{escape(one_line(one['name']))}: {escape(one_line(text))}")
 
 
 def _tried(one: dict[str, Any]) -> None:

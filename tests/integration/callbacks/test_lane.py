@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from policies.endpoints import PRESETS, CallbackEvent, Dialect, Trigger
+from policies.endpoints import OPTIONS, PRESETS, CallbackEvent, Dialect, Trigger
 from relay.callbacks.dialects import DIALECTS
 from relay.outbox import replay, resume
 from relay.store.tables import delivery, event
@@ -291,3 +291,9 @@ async def test_one_fax_that_waits_holds_up_no_other(desk: CallbackDesk) -> None:
         await lane._client.close()
         faxes = [one["data"]["fax"]["id"] for one in bodies(there)]
         assert len(set(faxes)) == 2
+
+
+def test_the_options_are_those_of_the_dialects() -> None:
+    """A policy file would be refused for what its dialect's document offers, or taken with a key that means nothing."""
+    for name, dialect in DIALECTS.items():
+        assert set(OPTIONS.get(Dialect(name), {})) == set(dialect.OPTIONS)
