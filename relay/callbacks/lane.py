@@ -21,7 +21,7 @@ from relay.callbacks.dialects import DIALECTS
 from relay.callbacks.endpoint import Unfit
 from relay.callbacks.event import Event, Name, Suspension, decode
 from relay.fax import Direction
-from relay.outbox import ALARM, Deferred, Delivered, Patience, Post, Refused, post
+from relay.outbox import ALARM, Deferred, Patience, Post, Refused, Skipped, post
 from relay.outbox.lane import State
 from relay.store import callback_log, faxes
 from relay.store.tables import event, fax, submission, target
@@ -123,7 +123,7 @@ class CallbackLane:
         except Unfit as unfit:
             return plan.NotTaken(f"{unfit.field}: {unfit}", terms=plan.terms_of(entry))
         if request is None:
-            return Delivered(f"not told: the dialect {entry.dialect.value} does not show it")
+            return Skipped(f"not told: the dialect {entry.dialect.value} does not show it")
         answer = await self._client.call(request, permitted=entry.networks, seconds=entry.timeout, group=entry.name)
         return plan.outcome_of(answer, entry)
 

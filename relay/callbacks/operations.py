@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -126,10 +127,16 @@ class CallbackOperations:
         return {"endpoint": name, "suspended": True, "before": not done}
 
     async def callback_resume(self, name: str) -> Json:
-        """Let what is held go, the oldest first; raises :class:`NotFound` where nothing is suspended."""
-        released = await self._store.write(resume, LANE, name, self._clock(), RESUMED_PER_SECOND)
+        """Let what is held go, the oldest first; raises :class:`NotFound` where nothing is suspended.
+
+        Raises :class:`RelayError` for an endpoint that the policy suspends.
+        """
         entry = self._policy.current.callbacks.get(name)
-        return {"endpoint": name, "held": released, "suspended_by_policy": entry is not None and entry.suspended}
+        if entry is not None and entry.suspended:
+            where = f"{Path(entry.source.file).name}:{entry.source.line}"
+            raise RelayError(f"{name} is suspended by its policy file; write 'suspended: false' in {where}")
+        released = await self._store.write(resume, LANE, name, self._clock(), RESUMED_PER_SECOND)
+        return {"endpoint": name, "held": released}
 
     async def callback_report(self, *, days: float = 7.0) -> Json:
         """Return the calls of the last days, counted by endpoint, event and result."""
