@@ -75,6 +75,18 @@ PRESETS: Final[Mapping[Dialect, tuple[float, ...]]] = {
     Dialect.ASSINATURAS: (30 * _MINUTE,) * 48,
     Dialect.ESMS: (_MINUTE,) * 4,
 }  # fmt: skip
+#: The options that a dialect knows, and whether it has to have them.
+OPTIONS: Final[Mapping[Dialect, Mapping[str, bool]]] = {
+    Dialect.SFAX: {"user": True, "api_key": True, "iv": False},
+    Dialect.ASSINATURAS: {"signature": False},
+    Dialect.ESMS: dict.fromkeys(("type_id", "telcoid", "oaid", "tempid", "region", "secret_key"), False),
+}
+#: Dialects that sign, and cannot without a secret.
+SIGNING: Final = frozenset({Dialect.STANDARD, Dialect.SFAX})
+#: Dialects that tell nothing of received faxes.
+OUTBOUND_ONLY: Final = frozenset({Dialect.INTERFAX, Dialect.INTERFAX_SOAP, Dialect.ESMS})
+#: Dialects that know HTTP basic authentication.
+LOGGING_IN: Final = frozenset({Dialect.INTERFAX, Dialect.INTERFAX_SOAP})
 #: Failures in a row that suspend an endpoint unless its entry says another figure.
 SUSPEND_AFTER: Final = 20
 
@@ -96,7 +108,6 @@ class CallbackEndpoint:
     dialect: Dialect
     source: Source
     inbound_url: str | None = None
-    method: str | None = None
     numbers: frozenset[str] = frozenset()
     events: frozenset[CallbackEvent] = frozenset()
     when: When = When.ALWAYS

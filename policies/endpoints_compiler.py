@@ -9,7 +9,18 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final
 
-from policies.endpoints import PRESETS, CallbackEndpoint, CallbackEvent, Dialect, Trigger, When
+from policies.endpoints import (
+    LOGGING_IN,
+    OPTIONS,
+    OUTBOUND_ONLY,
+    PRESETS,
+    SIGNING,
+    CallbackEndpoint,
+    CallbackEvent,
+    Dialect,
+    Trigger,
+    When,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -34,8 +45,6 @@ _STEP: Final = _FLOW | {
     CallbackEvent.SENT, CallbackEvent.FAILED, CallbackEvent.UNCERTAIN, CallbackEvent.CANCELLED, CallbackEvent.REFUSED,
 }  # fmt: skip
 OF_TRIGGER: Final = {Trigger.FLOW: _FLOW, Trigger.STEP: _STEP, Trigger.ACTION: frozenset(CallbackEvent)}
-#: RFC 9110: those that carry nothing else, or everything in the URL.
-_METHODS: Final = {Dialect.STANDARD: {"POST", "PUT"}, Dialect.INTERFAX: {"POST", "GET"}}
 
 
 def compile_endpoints(
@@ -89,16 +98,44 @@ def _check(scope: Scope, entry: EndpointEntry) -> None:
         if event not in OF_TRIGGER[entry.trigger]:
             message = f"trigger {entry.trigger.value} has no {event.value}"
             scope.tell(message, "write 'trigger: action', or remove the event", "events", at)
-    if entry.method is not None and entry.method not in _METHODS.get(entry.dialect, set()):
-        choices = " or ".join(sorted(_METHODS.get(entry.dialect, set())))
-        remedy = f"write {choices}" if choices else "remove the key"
-        scope.tell(f"the dialect {entry.dialect.value} is not sent by {entry.method}", remedy, "method")
-    if entry.dialect is Dialect.INTERFAX_SOAP and entry.inbound_url is not None:
-        scope.tell("the dialect interfax-soap tells only of faxes that are sent", "remove the key", "inbound_url")
+    if entry.dialect in OUTBOUND_ONLY and entry.inbound_url is not None:
+        message = f"the dialect {entry.dialect.value} tells only of faxes that are sent"
+        scope.tell(message, "remove the key", "inbound_url")
+    _check_secrets(scope, entry)
+    _check_options(scope, entry)
     if entry.when is When.NEVER and entry.events:
         scope.tell("events have no effect with when never", "remove one of the two", "events", key=True)
     for name in {each.lower() for each in entry.headers} & {each.lower() for each in entry.secret_headers}:
         scope.tell(f"the header {name} stands in headers too", "keep one of the two", "secret_headers", key=True)
+
+
+def _check_secrets(scope: Scope, entry: EndpointEntry) -> None:
+    dialect = entry.dialect.value
+    if entry.dialect in SIGNING and not entry.secrets:
+        scope.tell(f"the dialect {dialect} signs, and needs a secret", "add 'secrets: [env:NAME]'")
+    if entry.dialect not in LOGGING_IN and (entry.user or entry.password):
+        remedy = "remove the keys user and password, or add a secret header Authorization"
+        scope.tell(f"the dialect {dialect} has no password", remedy, "user" if entry.user else "password", key=True)
+    elif entry.password and not entry.user:
+        scope.tell("a password stands without a user", "add the key user", "password", key=True)
+
+
+def _check_options(scope: Scope, entry: EndpointEntry) -> None:
+    known = OPTIONS.get(entry.dialect, {})
+    for section, given in (("options", entry.options), ("secret_options", entry.secret_options)):
+        for name in given:
+            if name not in known:
+                remedy = f"write one of {', '.join(known)}" if known else "remove the key"
+                message = f"the dialect {entry.dialect.value} has no option {name}"
+                scope.tell(message, remedy, section, name, key=True)
+    for name in entry.options.keys() & entry.secret_options.keys():
+        scope.tell(f"the option {name} stands in options too", "keep one of the two", "secret_options", name, key=True)
+    missing = [
+        name for name, needed in known.items() if needed and name not in {**entry.options, **entry.secret_options}
+    ]
+    if missing:
+        message = f"the dialect {entry.dialect.value} needs {' and '.join(missing)}"
+        scope.tell(message, "add them to options, or to secret_options")
 
 
 def _endpoint(scope: Scope, entry: EndpointEntry, networks: dict[str, tuple[Network, ...]]) -> CallbackEndpoint:
@@ -108,7 +145,6 @@ def _endpoint(scope: Scope, entry: EndpointEntry, networks: dict[str, tuple[Netw
         dialect=entry.dialect,
         source=scope.source("name"),
         inbound_url=entry.inbound_url,
-        method=entry.method,
         numbers=frozenset(entry.numbers),
         events=frozenset(entry.events),
         when=entry.when,

@@ -120,9 +120,6 @@ class EndpointEntry(Entry):
         "How the requests are written; docs/callbacks.md shows each.",
         default=Dialect.STANDARD,
     )
-    method: Literal["GET", "POST", "PUT"] | None = key(
-        "The HTTP method, where the dialect leaves a choice.", default=None
-    )
     numbers: list[TelephoneNumber] = key(
         "The relay's own numbers whose faxes it is told of; none: all.", default_factory=list
     )

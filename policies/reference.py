@@ -153,7 +153,8 @@ def _shown(value: object) -> str:
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, timedelta):
-        return f"{value.days}d" if value.days else f"{int(value.total_seconds()) // 60}m"
+        minutes, seconds = divmod(int(value.total_seconds()), 60)
+        return f"{value.days}d" if value.days else f"{seconds}s" if seconds else f"{minutes}m"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and value and value % MEGABYTE == 0:

@@ -260,7 +260,7 @@ class Service:
             checking.disk(house.blobs, settings.smtp.disk_reserve_bytes),
             checking.policy(house.policy),
             checking.deliveries(house.store, house.clock),
-            checking.callbacks(house.store, house.clock),
+            checking.callbacks(house.store, house.policy, house.clock),
         ]
         services = Services(
             house.store, house.ids, house.clock, self._links, self._enclosures, self._languages,

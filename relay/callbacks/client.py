@@ -9,6 +9,7 @@ never among others: a connection that one may make is not lent to one that may n
 from __future__ import annotations
 
 import asyncio
+import resource
 import ssl
 import time
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ _IDLE: Final = 30.0
 _AGENT: Final = "faxrelay"
 #: Pools that share the connections of one set of ranges: a pool looks at all of its connections for each request.
 _SHARDS: Final = 64
+#: Files that a service has open beside.
+_OTHER_FILES: Final = 1024
 #: Idle connections that are kept, for one set of ranges.
 _KEPT_ALIVE: Final = 256
 #: Pools of other ranges than these last ones are closed: policies change.
@@ -65,6 +68,15 @@ class NoAnswer:
     seconds: float
     body: bytes = b""
     status: int | None = None
+
+
+def make_room(connections: int) -> None:
+    """Let this process open as many connections beside its files, as far as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class Client:

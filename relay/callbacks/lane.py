@@ -21,7 +21,7 @@ from relay.callbacks.dialects import DIALECTS
 from relay.callbacks.endpoint import Unfit
 from relay.callbacks.event import Event, Name, Suspension, decode
 from relay.fax import Direction
-from relay.outbox import ALARM, Deferred, Delivered, Patience, Post, Refused, post
+from relay.outbox import ALARM, Deferred, Patience, Post, Refused, Skipped, post
 from relay.outbox.lane import State
 from relay.store import callback_log, faxes
 from relay.store.tables import event, fax, submission, target
@@ -101,6 +101,16 @@ class CallbackLane:
         """Close the connections."""
         await self._client.close()
 
+    def trouble(self, entry: CallbackEndpoint) -> str:
+        """Return why an endpoint cannot be called, empty where it can: its secrets, or its dialect."""
+        try:
+            DIALECTS[entry.dialect.value].check(plan.endpoint_of(entry, self._secret))
+        except SecretError as fault:
+            return str(fault)
+        except Unfit as unfit:
+            return f"{unfit.field}: {unfit}"
+        return ""
+
     async def call(self, event: Event, entry: CallbackEndpoint) -> Outcome:
         """Tell one event to one endpoint."""
         try:
@@ -113,7 +123,7 @@ class CallbackLane:
         except Unfit as unfit:
             return plan.NotTaken(f"{unfit.field}: {unfit}", terms=plan.terms_of(entry))
         if request is None:
-            return Delivered(f"not told: the dialect {entry.dialect.value} does not show it")
+            return Skipped(f"not told: the dialect {entry.dialect.value} does not show it")
         answer = await self._client.call(request, permitted=entry.networks, seconds=entry.timeout, group=entry.name)
         return plan.outcome_of(answer, entry)
 

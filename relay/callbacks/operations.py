@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from relay.callbacks.client import Client
+from relay.callbacks.client import Client, make_room
 from relay.callbacks.event import Name
 from relay.callbacks.guard import DnsResolver
-from relay.callbacks.lane import LANE, CallbackLane
+from relay.callbacks.lane import LANE, PATIENCE, CallbackLane
 from relay.callbacks.sample import sample
 from relay.errors import NotFound, RelayError
 from relay.mailer.writing import one_line
@@ -46,7 +47,8 @@ class _Row:
 
 
 def lane_of(policy: PolicyHolder, ids: IdSource, clock: Callable[[], float]) -> CallbackLane:
-    """Return a lane that calls the endpoints of the policy in force."""
+    """Return a lane that calls the endpoints of the policy in force, and make room for its connections."""
+    make_room(PATIENCE.at_once)
     return CallbackLane(Client(DnsResolver()), lambda: policy.current.callbacks, ids, clock)
 
 
@@ -65,7 +67,11 @@ class CallbackOperations:
         now = self._clock()
         entries = self._policy.current.callbacks
         found = {one.name: one for one in await self._store.read(callback_log.standings)}
-        return [_listed(name, entries.get(name), found.get(name), now) for name in sorted(entries.keys() | found)]
+        troubles = {name: self._lane.trouble(entry) for name, entry in entries.items()}
+        return [
+            _listed(name, entries.get(name), found.get(name), now) | {"trouble": troubles.get(name, "")}
+            for name in sorted(entries.keys() | found)
+        ]
 
     async def callback_test(self, name: str, *, event: str = Name.SENT.value) -> Json:
         """Call an endpoint with an event that did not happen, and say what it answered.
@@ -121,10 +127,16 @@ class CallbackOperations:
         return {"endpoint": name, "suspended": True, "before": not done}
 
     async def callback_resume(self, name: str) -> Json:
-        """Let what is held go, the oldest first; raises :class:`NotFound` where nothing is suspended."""
-        released = await self._store.write(resume, LANE, name, self._clock(), RESUMED_PER_SECOND)
+        """Let what is held go, the oldest first; raises :class:`NotFound` where nothing is suspended.
+
+        Raises :class:`RelayError` for an endpoint that the policy suspends.
+        """
         entry = self._policy.current.callbacks.get(name)
-        return {"endpoint": name, "held": released, "suspended_by_policy": entry is not None and entry.suspended}
+        if entry is not None and entry.suspended:
+            where = f"{Path(entry.source.file).name}:{entry.source.line}"
+            raise RelayError(f"{name} is suspended by its policy file; write 'suspended: false' in {where}")
+        released = await self._store.write(resume, LANE, name, self._clock(), RESUMED_PER_SECOND)
+        return {"endpoint": name, "held": released}
 
     async def callback_report(self, *, days: float = 7.0) -> Json:
         """Return the calls of the last days, counted by endpoint, event and result."""

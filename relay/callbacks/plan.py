@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from policies.endpoints import Dialect
+from policies.endpoints import OUTBOUND_ONLY
 from relay.callbacks.client import Answer, NoAnswer
 from relay.callbacks.dialects import DIALECTS, owed
 from relay.callbacks.endpoint import Endpoint, Trigger, When
@@ -52,7 +52,7 @@ def endpoint_of(entry: CallbackEndpoint, secret: Callable[[SecretReference], str
         name=entry.name,
         url=entry.url,
         dialect=entry.dialect.value,
-        inbound_url="" if entry.dialect is Dialect.INTERFAX_SOAP else entry.inbound_url or entry.url,
+        inbound_url="" if entry.dialect in OUTBOUND_ONLY else entry.inbound_url or entry.url,
         events=frozenset(Name(event.value) for event in entry.events),
         when=When(entry.when.value),
         trigger=Trigger(entry.trigger.value),

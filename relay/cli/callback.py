@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from relay.cli.session import REFUSED, ask, json_option, show, stop
+from relay.cli.session import REFUSED, ask, json_option, show
 from relay.mailer.writing import one_line
 
 _COLORS = {"done": "green", "test": "green", "retry": "yellow", "failed": "red", "test failed": "red"}
@@ -100,8 +100,6 @@ def suspend(context: click.Context, name: str) -> None:
 def resume(context: click.Context, name: str) -> None:
     """Send what is held for the endpoint NAME, the oldest first."""
     answer = ask(context, "callback_resume", name=name)
-    if answer["suspended_by_policy"]:
-        stop(f"{name} stays suspended by its policy file; write 'suspended: false' there", REFUSED)
     click.echo(f"{name} is resumed; {answer['held']} callbacks go out")
 
 
@@ -130,8 +128,8 @@ def _list(answer: list[dict[str, Any]]) -> None:
         )  # fmt: skip
     console.print(found if answer else "the policy has no endpoints; docs/policies.md tells of the section callbacks")
     for one in answer:
-        if one["why"]:
-            console.print(f"{escape(one_line(one['name']))}: {escape(one_line(one['why']))}")
+        for text in filter(None, (one["trouble"], one["why"])):
+            console.print(f"{escape(one_line(one['name']))}: {escape(one_line(text))}")
 
 
 def _tried(one: dict[str, Any]) -> None:

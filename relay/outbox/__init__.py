@@ -20,6 +20,7 @@ from relay.outbox.lane import (
     Patience,
     Post,
     Refused,
+    Skipped,
     Terms,
 )
 from relay.outbox.routing import Router
@@ -38,6 +39,7 @@ __all__ = [
     "Post",
     "Refused",
     "Router",
+    "Skipped",
     "Terms",
     "oldest_unrouted",
     "post",

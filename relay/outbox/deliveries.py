@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from relay.errors import NotFound
 from relay.fax import Inbound, Outbound, terminal
-from relay.outbox.lane import RECEIVED_FAX, Deferred, Delivered, Outcome, Post, State, Verdict
+from relay.outbox.lane import RECEIVED_FAX, Deferred, Delivered, Outcome, Post, Skipped, State, Verdict
 from relay.store import faxes, queue, targets
 from relay.store.engine import Topic, announce
 from relay.store.tables import delivery, event, fax, target
@@ -95,6 +95,8 @@ def count(connection: sa.Connection, lane: str, name: str, outcome: Outcome, lim
     Return whether that happened now.
     """
     here = sa.and_(target.c.lane == lane, target.c.name == name)
+    if isinstance(outcome, Skipped):
+        return False
     if isinstance(outcome, Delivered):
         connection.execute(target.update().where(here, target.c.failures > 0).values(failures=0, warned_at=None))
         return False

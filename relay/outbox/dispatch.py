@@ -17,7 +17,7 @@ import structlog
 
 from relay.errors import LostClaim
 from relay.outbox import deliveries
-from relay.outbox.lane import Deferred, Delivered, Outcome, ReadingLane, Verdict, judge
+from relay.outbox.lane import Deferred, Delivered, Outcome, ReadingLane, Skipped, Verdict, judge
 from relay.outbox.places import Places
 from relay.outbox.routing import Router
 from relay.store import queue, targets
@@ -183,7 +183,7 @@ class Outbox:
             bound.exception("the end of a delivery cannot be written; it will be delivered again")
         else:
             bound.info("delivery", state=verdict.state.value, answer=verdict.answer)
-        return isinstance(outcome, Delivered)
+        return isinstance(outcome, Delivered) and not isinstance(outcome, Skipped)
 
     async def _renew(self, claim: queue.Claim) -> None:
         with contextlib.suppress(LostClaim, sa.exc.SQLAlchemyError):  # the conclusion will find out

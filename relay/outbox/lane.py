@@ -61,6 +61,11 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped(Delivered):
+    """Nothing had to be sent: it says nothing about the target."""
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What a target's own entry says, in place of the lane's patience.
 

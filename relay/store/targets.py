@@ -45,27 +45,39 @@ def open_target(connection: sa.Connection, lane: str, name: str, due_at: float) 
 def claim(
     connection: sa.Connection, lane: str, lease: Lease, now: float, skip: Collection[str], limit: int
 ) -> list[Claim]:
-    """Claim the first due delivery of each of up to ``limit`` targets that are not held and not in ``skip``."""
-    here = sa.and_(target.c.lane == lane, target.c.due_at <= now, target.c.suspended_at.is_(None))
-    query = (
-        sa.select(target.c.name)
-        .where(here, target.c.name.not_in(skip))
-        .order_by(target.c.due_at, target.c.name)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    claims = []
-    for name in connection.execute(query).scalars().all():
-        row = connection.execute(_HEAD, {"of_lane": lane, "of_target": name, "at": now}).first()
-        if row is None:
-            _settle(connection, lane, name, now)
-            continue
-        taken = {"one": row.id, "fence": row.fence + 1, "attempts": row.attempts + 1, **lease.values(now)}
-        connection.execute(_TAKE, taken)
-        # Behind all other targets that are due now: what waits for one must not keep the rest waiting.
-        connection.execute(_DUE, {"of_lane": lane, "of_name": name, "due_at": now})
-        claims.append(Claim(row.id, row.fence + 1, row))
+    """Claim the first due delivery of each of up to ``limit`` targets that are not held and not in ``skip``.
+
+    Nothing is returned only where nothing is due: targets whose ``due_at`` was too low are passed.
+    """
+    claims: list[Claim] = []
+    passed = set(skip)
+    while not claims:
+        here = sa.and_(target.c.lane == lane, target.c.due_at <= now, target.c.suspended_at.is_(None))
+        query = (
+            sa.select(target.c.name)
+            .where(here, target.c.name.not_in(passed))
+            .order_by(target.c.due_at, target.c.name)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        names = connection.execute(query).scalars().all()
+        if not names:
+            break
+        claims = [one for name in names if (one := _claim(connection, lane, name, lease, now)) is not None]
+        passed.update(names)
     return claims
+
+
+def _claim(connection: sa.Connection, lane: str, name: str, lease: Lease, now: float) -> Claim | None:
+    row = connection.execute(_HEAD, {"of_lane": lane, "of_target": name, "at": now}).first()
+    if row is None:
+        _settle(connection, lane, name, now)
+        return None
+    taken = {"one": row.id, "fence": row.fence + 1, "attempts": row.attempts + 1, **lease.values(now)}
+    connection.execute(_TAKE, taken)
+    # Behind all other targets that are due now: what waits for one must not keep the rest waiting.
+    connection.execute(_DUE, {"of_lane": lane, "of_name": name, "due_at": now})
+    return Claim(row.id, row.fence + 1, row)
 
 
 _TAKE: Final = (

@@ -118,12 +118,14 @@ def policy(holder: PolicyHolder) -> Check:
     return Check("policy", look)
 
 
-def callbacks(store: Store, clock: Callable[[], float], stale: float = STALE) -> Check:
+def callbacks(store: Store, holder: PolicyHolder, clock: Callable[[], float], stale: float = STALE) -> Check:
     """Look whether each endpoint of callbacks takes what it is told."""
 
     async def look() -> str | None:
         wrong = []
         for one in await store.read(callback_log.standings):
+            if one.name not in holder.current.callbacks:
+                continue
             age = clock() - one.oldest if one.oldest is not None else 0.0
             if one.suspended_at is not None:
                 wrong.append(f"{one.name} is suspended and {one.held} are held for it")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from policies.endpoints import PRESETS, CallbackEvent, Dialect, Trigger
+from policies.endpoints import OPTIONS, PRESETS, CallbackEvent, Dialect, Trigger
 from relay.callbacks.dialects import DIALECTS
+from relay.ids import IdSource
 from relay.outbox import replay, resume
+from relay.store.engine import Store
 from relay.store.tables import delivery, event
 from transport.seam import Cause
 
@@ -291,3 +294,71 @@ async def test_one_fax_that_waits_holds_up_no_other(desk: CallbackDesk) -> None:
         await lane._client.close()
         faxes = [one["data"]["fax"]["id"] for one in bodies(there)]
         assert len(set(faxes)) == 2
+
+
+def test_the_options_are_those_of_the_dialects() -> None:
+    """A policy file would be refused for what its dialect's document offers, or taken with a key that means nothing."""
+    for name, dialect in DIALECTS.items():
+        assert set(OPTIONS.get(Dialect(name), {})) == set(dialect.OPTIONS)
+
+
+async def test_what_a_dialect_does_not_show_is_no_success(desk: CallbackDesk) -> None:
+    """An endpoint that is dead would never be suspended where its dialect shows only some events."""
+    async with receiver("status", "500") as there:
+        desk.has(
+            endpoint(
+                "crm", there.port, dialect=Dialect.ESMS, trigger=Trigger.ACTION, delays=(60.0,) * 9, suspend_after=2
+            )
+        )
+        desk.sent(confirmed())
+        lane = desk.callback_lane()
+        await desk.settle(lane)
+        desk.clock.now += 30
+        desk.received(confirmed())  # of which this dialect tells nothing
+        await desk.settle(lane)
+        assert len(desk.calls()) == 1
+        desk.clock.now += 30
+        await desk.settle(lane)
+        await lane.close()
+        assert desk.standing("crm").suspended_at is not None
+
+
+@pytest.fixture
+def anywhere(tmp_path: Path, ids: IdSource, store: Store) -> CallbackDesk:
+    """A desk on an empty store of each kind."""
+    return CallbackDesk(tmp_path, ids, store)
+
+
+async def test_suspension_order_and_replay_hold_on_each_database(anywhere: CallbackDesk) -> None:
+    """A relay on PostgreSQL would lose, double or turn round what it tells."""
+    desk = anywhere
+    async with receiver("status", "500") as there, receiver("ok") as well:
+        desk.has(
+            endpoint(
+                "crm", there.port, trigger=Trigger.ACTION, delays=(60.0,) * 9, suspend_after=3, tell="a@example.com"
+            ),
+            endpoint("archive", well.port, trigger=Trigger.ACTION),
+        )
+        for _ in range(3):
+            desk.sent(confirmed())
+        await desk.settle()
+        assert (len(there.requests), len(desk.alarms())) == (3, 1)
+        assert len(well.requests) == 15 + 1  # and that the other one is suspended
+        there.behaviour, there.requests = "ok", []
+        held = await desk.store.write(resume, "callback", "crm", desk.clock(), 10.0)
+        assert held == len(desk.waiting()) == 15
+        lane = desk.callback_lane()
+        await desk.settle(lane)
+        assert len(there.requests) == 1
+        await desk.live(3.0, 0.1, lane)
+        assert desk.waiting() == []
+        orders: dict[str, list[int]] = {}
+        for one in bodies(there):
+            orders.setdefault(one["data"]["fax"]["id"], []).append(one["data"]["sequence"])
+        assert all(order == sorted(order) and len(order) == 5 for order in orders.values())
+        done = next(row for row in desk.rows(delivery) if row.lane == "callback" and row.target == "crm")
+        await desk.store.write(replay, desk.ids, done.id, desk.clock())
+        await desk.settle(lane)
+        await lane.close()
+        assert len(there.requests) == 16
+        assert desk.standing("crm").sent == 16
