@@ -123,7 +123,9 @@ def _in_ole(stream: BinaryIO, head: bytes, name: str) -> Kind:
             if _protected(data, kind, (first + 1) * sector):
                 raise Refused(Reason.ENCRYPTED, name)
             return kind
-    raise Refused(Reason.UNSUPPORTED, name, detail=called(name, "an Office document of an unknown type"))
+    if called(name, ""):
+        raise Refused(Reason.DAMAGED, name)
+    raise Refused(Reason.UNSUPPORTED, name, detail="an Office document of an unknown type")
 
 
 def _entry(data: bytes, name: str) -> int | None:

@@ -32,6 +32,13 @@ PROFILE = WORK / "profile"
 #: The pipe lies in /tmp under this name and our user's id, whatever TMPDIR says.
 PIPE = f"faxrelay-{os.getpid()}-{time.monotonic_ns()}"
 START_SECONDS = 60.0
+#: LibreOffice's name of what reads a kind; left to itself it reads as text what it cannot make out. Word had several
+#: binary formats before 1997, which it tells apart by itself.
+FILTERS = {
+    "docx": "MS Word 2007 XML", "odt": "writer8", "rtf": "Rich Text Format", "xls": "MS Excel 97",
+    "xlsx": "Calc MS Excel 2007 XML", "ods": "calc8", "ppt": "MS PowerPoint 97",
+    "pptx": "Impress MS PowerPoint 2007 XML", "odp": "impress8",
+}  # fmt: skip
 #: LibreOffice ends with this status once it has made a new profile, and wants to be started again.
 _AGAIN = 81
 _WARM = r"{\rtf1{\fonttbl{\f0 Liberation Serif;}}\f0 Warm\par}"
@@ -145,7 +152,9 @@ def _connected() -> Any:
 
         def loadComponentFromURL(self, url: str, target: str, flags: int, given: tuple[Any, ...]) -> Any:  # noqa: N802  UNO's name
             """Load a document: no macros (NEVER_EXECUTE), no updates (NO_UPDATE), nobody is asked anything."""
-            safe = (("Hidden", True), ("MacroExecutionMode", 0), ("UpdateDocMode", 0))
+            safe: list[tuple[str, Any]] = [("Hidden", True), ("MacroExecutionMode", 0), ("UpdateDocMode", 0)]
+            if (reader := FILTERS.get(url.rpartition(".")[2])) is not None:
+                safe.append(("FilterName", reader))
             more = tuple(PropertyValue(Name=name, Value=value) for name, value in safe)
             return self._real.loadComponentFromURL(url, target, flags, (*given, *more))
 

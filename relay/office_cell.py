@@ -84,6 +84,7 @@ class Cell:
         ours, theirs = Channel.pair()
         work = None if sandbox is Sandbox.BUBBLEWRAP else Path(tempfile.mkdtemp(prefix="faxrelay-office-"))
         told, tells = os.pipe2(os.O_CLOEXEC)
+        process = None
         try:
             with _filter() as rules:
                 command = _command(limits, work, tells, rules)
@@ -98,6 +99,10 @@ class Cell:
             cell = cls(process, ours, first, work)
         except BaseException as fault:
             ours.close()  # the worker that hears of it ends
+            if process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await asyncio.shield(process.wait())
             if isinstance(fault, (OSError, ValueError)):
                 raise Broken(f"no sandbox for LibreOffice: {fault}") from fault
             raise

@@ -49,7 +49,7 @@ def test_a_fax_that_waits_for_a_service_says_so(data: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"PK\x03\x04" + b"\0" * 40 + b"word/document.xml", "cannot be faxed. Please send it as a PDF."),
+        (b"MZ" + b"\0" * 40, "is not what its name says: it is a program. Please send it as a PDF."),
         (b"", "is empty"),
         (b"%PDF-1.4\n" + b"\0" * (11 * 1024 * 1024), "bytes; the policy takes 10,485,760"),
     ],

@@ -137,7 +137,7 @@ async def test_what_is_refused_after_the_message(relay: Relay, letter: Callable[
         letter(PDF, sender="a@[127.0.0.1]"): (
             "550 5.6.0 The From line cannot be read: it has to hold one mail address."
         ),
-        letter(word): '550 5.6.1 "brief.docx" is a Word document, which cannot be faxed. Please send it as a PDF.',
+        letter(word): '550 5.6.1 "brief.docx" is damaged and cannot be read. Please export or scan it again.',
         letter(PDF, zipped): '550 5.6.1 The attachment "a.zip" is a zip archive: attach the documents themselves.',
         letter(("big.pdf", b"%PDF-" + bytes(100_001), "application/pdf"), sender="quota@example.net"): (
             "552 5.3.4 An attachment is larger than the 100000 bytes that are allowed."
@@ -149,7 +149,7 @@ async def test_what_is_refused_after_the_message(relay: Relay, letter: Callable[
         b"X: " + b"a" * 1000 + b"\r\n" + letter(PDF): malformed("a line is longer than 998 bytes"),
         b"From: bob@example.com\r\n" + letter(PDF): malformed("it has more than one From line"),
         b"": "550 5.6.0 The message has no From line: it does not say who sent it.",
-        letter(hebrew): '550 5.6.1 "????.docx" is a Word document, which cannot be faxed. Please send it as a PDF.',
+        letter(hebrew): '550 5.6.1 "????.docx" is damaged and cannot be read. Please export or scan it again.',
     }  # fmt: skip
     client = await relay.client()
     for message, reply in refused.items():
