@@ -119,6 +119,7 @@ def test_a_fax_is_told_signed_and_in_order(telling: Relay, heard: Heard) -> None
     assert "may not be called: the address is loopback" in line["reason"]
 
 
+@pytest.mark.timeout(300)  # some thirty commands, each a process of its own
 def test_the_commands_suspend_hold_resume_and_replay(telling: Relay, heard: Heard) -> None:
     """Lost otherwise: an operator cannot see or mend what a receiver missed."""
     tried = telling.ask("callback", "test", "crm")
