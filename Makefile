@@ -43,11 +43,12 @@ test: check  ## set up all that is needed, then check and test everything
 	@rm -f $(VENV)/demo
 	@cd tests && timeout -s INT -k 60 45m ../$(BIN)/pytest -n 4 --dist worksteal --cov --cov-report=term:skip-covered --cov-config=../pyproject.toml -c ../pyproject.toml .
 
-soak: $(VENV)/dev  ## the long proofs: 500 kills, 200,000 bad datagrams; 200 hostile documents; writes docs/reliability.md, storm.md, hostile.md
+soak: $(VENV)/dev  ## the long proofs: 500 kills, 200,000 bad datagrams, 200 hostile documents, legibility; writes docs/reliability.md, storm.md, hostile.md, legibility.md
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@$(BIN)/python -m tests.e2e.soak
 	@$(BIN)/python -m tests.integration.sip.storm
 	@$(BIN)/python -m tests.hostile.run
+	@$(BIN)/python -m tests.integration.converters.legibility
 
 bench: $(VENV)/dev  ## measure beside the peers; writes docs/performance.md
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .

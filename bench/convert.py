@@ -7,8 +7,10 @@ Prints a table: pages a second, bytes a page, and ratios (speed above 1: ours is
 from __future__ import annotations
 
 import asyncio
-import io
+import os
+import resource
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,47 +20,57 @@ from pathlib import Path
 import numpy as np
 import pikepdf
 from PIL import Image
+from weasyprint import HTML  # type: ignore[import-untyped]
 
 from bench.table import Row, line
-from converters import Converter, Rendering, Source
+from converters import Converter, Rendering, Source, faxing, heap, readers
 from relay.confine import Confinement, Sandbox
 
 DOCUMENTS = Path(__file__).parent.parent / "tests" / "data" / "documents"
 ROUNDS = 7
+#: Progress is told before each file and after each page.
+FIRST_PAGE = 2
 GHOSTSCRIPT = ("gs", "-q", "-dSAFER", "-dBATCH", "-dNOPAUSE")
 
 
 def inputs(folder: Path) -> list[Path]:
-    """Return the letter of one page, a text of twenty, the letter with a photo, and a scan of four pages."""
+    """Return documents of one page and of many, plain and tinted, drawn and scanned in colour."""
     letter, photo = DOCUMENTS / "one-page.pdf", DOCUMENTS / "two-pages.pdf"
-    twenty, scan = folder / "text-20.pdf", folder / "scan-4.pdf"
-    with pikepdf.new() as book, pikepdf.open(letter) as page:
-        for _ in range(20):
-            book.pages.extend(page.pages)
-        book.save(twenty)
-    drawn = io.BytesIO()
-    subprocess.run(
-        [
-            "gs",
-            "-q",
-            "-dSAFER",
-            "-dBATCH",
-            "-dNOPAUSE",
-            "-sDEVICE=png16m",
-            "-r200",
-            f"-sOutputFile={folder}/scan.png",
-            letter,
-        ],
-        check=True,
-    )
+    plain, note = folder / "plain-text.pdf", folder / "plain-note.pdf"
+    plain.write_bytes(HTML(string=_TEXT * 9).write_pdf())
+    note.write_bytes(HTML(string=_TEXT * 3).write_pdf())
+    texts = [_times(plain, 20, folder / "plain-text-20.pdf"), _times(letter, 20, folder / "tinted-letter-20.pdf")]
+    scan = _scanned(letter, folder)
+    return [note, plain, letter, scan, photo, *texts, _times(scan, 4, folder / "colour-scan-4.pdf")]
+
+
+#: A paragraph of black on white; nine fill a page.
+_TEXT = (
+    "<style>@page { size: A4; margin: 22mm } body { font: 11pt 'Liberation Serif'; text-align: justify }</style><p>"
+    + "The levels were read at seven in the morning and at seven in the evening, as in the years before. " * 6
+)
+
+
+def _times(document: Path, count: int, output: Path) -> Path:
+    """Write a document of so many of the first page."""
+    with pikepdf.new() as book, pikepdf.open(document) as page:
+        for _ in range(count):
+            book.pages.append(page.pages[0])
+        book.save(output)
+    return output
+
+
+def _scanned(document: Path, folder: Path) -> Path:
+    """Write a colour scan of 200 dpi: a shade across it, noise, JPEG."""
+    command = [*GHOSTSCRIPT, "-sDEVICE=png16m", "-r200", f"-sOutputFile={folder}/scan.png", str(document)]
+    subprocess.run(command, check=True)
     with Image.open(folder / "scan.png") as picture:
         pixels = np.asarray(picture.convert("RGB"), np.float32)
     shade = np.linspace(0.82, 0.97, pixels.shape[1], dtype=np.float32)[None, :, None]
     seen = (14 + pixels * 0.93) * shade + np.random.default_rng(1).normal(0, 4, pixels.shape)
-    sheet = Image.fromarray(np.clip(seen, 0, 255).astype(np.uint8))
-    sheet.save(drawn, "PDF", resolution=200, quality=75, save_all=True, append_images=[sheet] * 3)
-    scan.write_bytes(drawn.getvalue())
-    return [letter, twenty, photo, scan]
+    scan = folder / "colour-scan.pdf"
+    Image.fromarray(np.clip(seen, 0, 255).astype(np.uint8)).save(scan, "PDF", resolution=200, quality=75)
+    return scan
 
 
 def ghostscript(document: Path, output: Path) -> None:
@@ -68,6 +80,40 @@ def ghostscript(document: Path, output: Path) -> None:
          "-dPDFFitPage", f"-sOutputFile={output}", document],
         check=True,
     )  # fmt: skip
+
+
+def _cpu(document: Path, output: Path) -> float:
+    """Return Ghostscript's CPU seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ghostscript(document, output)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def alone(document: Path) -> tuple[float, float, float]:
+    """Convert in a fork, as the sandbox's parent forks its children; return CPU seconds, megabytes, time to a page."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        heap.prepare()
+        start, calls = time.perf_counter(), 0
+
+        def progress(_: int) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == FIRST_PAGE:
+                os.write(tell, struct.pack("d", time.perf_counter() - start))
+
+        file = readers.File(document.name, "", os.open(document, os.O_RDONLY))
+        faxing.make([file], Rendering(), os.memfd_create("out"), progress)
+        os._exit(0)
+    os.close(tell)
+    _, status, usage = os.wait4(child, 0)
+    if status:
+        raise RuntimeError(f"{document} could not be converted")
+    with os.fdopen(told, "rb") as answer:
+        (first,) = struct.unpack("d", answer.read())
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000, first
 
 
 def pages_of(output: Path) -> int:
@@ -106,10 +152,16 @@ async def compare(converter: Converter, document: Path, folder: Path) -> list[Ro
     pages = pages_of(ours)
     sizes = [path.stat().st_size / pages for path in (ours, theirs)]
     what = f"{document.stem}, {pages} page{'s' * (pages != 1)}"
+    (cpu, memory, first), their_cpu = alone(document), _cpu(document, theirs)
     return [
         Row(f"{what}: pages a second", f"{pages / a:.1f}", f"Ghostscript {pages / b:.1f}", f"{b / a:.2f}"),
         Row(f"{what}: bytes a page", f"{sizes[0]:.0f}", f"Ghostscript {sizes[1]:.0f}", f"{sizes[0] / sizes[1]:.2f}"),
-    ]
+        Row(
+            f"{what}: CPU a page", f"{cpu / pages * 1000:.0f} ms", f"Ghostscript {their_cpu / pages * 1000:.0f} ms",
+            f"{cpu / their_cpu:.2f}",
+        ),
+        Row(f"{what}: first page ready, peak memory", f"{first * 1000:.0f} ms, {memory:.0f} MB"),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

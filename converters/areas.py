@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
-from converters.morphology import dilated, eroded, labelled, mean_around, pooled, share, spread
+from converters.morphology import closed, dilated, eroded, labelled, mean_around, pooled, share, spread
+from converters.paper import FINE
 from converters.screen import hatched
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ _PAPER_DRAWN, _PAPER_SCANNED = 232, 205
 _TOLERANCE = 16
 #: Share of an area's inner cells that strokes must cover to be writing.
 _WRITING = 0.012
+#: Or so many of its inner cells have so large a share of strokes.
+_WORD, _FULL = 4, 0.12
+#: Holes in an area that are narrower than this, in cells, are writing.
+_HOLE = 5
 #: Share of a cell's pixels that must be at its level.
 _OWN = 0.3
 #: Areas without writing: darker ones are black; larger ones (in cells, and cells across) are hatched; the rest is
@@ -51,12 +57,16 @@ def paint_areas(ink: Mask, paper: Paper, strokes: Strokes, pictures: Mask, y_dpi
     if not flat.any():
         return False
     tolerance = _TOLERANCE + round(2 * paper.noise)
-    above = gray.astype(np.int16) - spread(level, rows, _COLUMNS)
+    sample, cell = _sample(paper, rows)
+    everywhere = spread(level, *cell)
     # A cell with little of its level is a gap between two areas, and would join them.
-    flat &= share(np.abs(above) < _near(paper), rows, _COLUMNS) > _OWN
+    flat &= share(cv2.absdiff(sample, everywhere) < _near(paper), *cell) > _OWN
     labels, count = labelled(flat, level, tolerance)
-    dark, light = above < -strokes.contrast, above > strokes.contrast
-    black, hatch = _decide(labels, count, level, share(dark, rows, _COLUMNS), share(light, rows, _COLUMNS))
+    labels, level = _filled(labels, count, level)
+    everywhere = spread(level, *cell)
+    # Differences of bytes that would be below 0 are 0.
+    dark, light = (cv2.subtract(*two) > strokes.contrast for two in ((everywhere, sample), (sample, everywhere)))
+    black, hatch = _decide(labels, count, level, share(dark, *cell), share(light, *cell))
     if hatch.any():
         _paint_hatch(ink, paper, level, hatch & ~pictures, y_dpi)
     if black.any():
@@ -67,30 +77,57 @@ def paint_areas(ink: Mask, paper: Paper, strokes: Strokes, pictures: Mask, y_dpi
 def _levels(paper: Paper, strokes: Strokes, rows: int) -> Gray:
     """Return each cell's level: the ground of its dark or of its light strokes, whichever more of its pixels have."""
     near = _near(paper)
-    gray = paper.gray.astype(np.int16)
+    sample, cell = _sample(paper, rows)
     # A closing follows the noise's peaks and an opening its troughs: both lie two deviations beside the level.
     bias = round(2 * paper.noise)
-    under = np.maximum(strokes.under, bias) - bias
-    over = np.minimum(strokes.over, 255 - bias) + bias
-    at_under = mean_around(share(np.abs(gray - spread(under, rows, _COLUMNS)) < near, rows, _COLUMNS))
-    at_over = mean_around(share(np.abs(gray - spread(over, rows, _COLUMNS)) < near, rows, _COLUMNS))
+    under = (np.maximum(strokes.under, bias) - bias).astype(np.uint8)
+    over = (np.minimum(strokes.over, 255 - bias) + bias).astype(np.uint8)
+    at_under = mean_around(share(cv2.absdiff(sample, spread(under, *cell)) < near, *cell))
+    at_over = mean_around(share(cv2.absdiff(sample, spread(over, *cell)) < near, *cell))
     return np.where((at_over > at_under) & (over < under), over, under).astype(np.uint8)
 
 
+def _filled(labels: NDArray[np.int32], count: int, level: Gray) -> tuple[NDArray[np.int32], Gray]:
+    """Return labels and levels with the areas' narrow holes filled: bold letters fill a cell, and are no edge."""
+    # OpenCV's morphology knows no larger integers than of 16 bits.
+    exact = labels.astype(np.float32)
+    whole = closed(exact, _HOLE, _HOLE).astype(np.int32)
+    # What lies between two areas is a gap: the greatest label around it is not the least.
+    least = closed(np.where(labels > 0, count + 1 - exact, 0).astype(np.float32), _HOLE, _HOLE).astype(np.int32)
+    whole[whole + least != count + 1] = 0
+    flat_labels = labels.ravel()
+    sizes = np.maximum(1, np.bincount(flat_labels, minlength=count + 1))
+    mean = (np.bincount(flat_labels, level.ravel(), minlength=count + 1) / sizes).astype(np.uint8)
+    whole[labels > 0] = labels[labels > 0]
+    return whole, np.where((labels == 0) & (whole > 0), mean[whole], level)
+
+
+def _sample(paper: Paper, rows: int) -> tuple[Gray, tuple[int, int]]:
+    """Return the paper's sample and the rows and columns of a cell in it."""
+    return paper.sample, (rows * paper.sample.shape[0] // paper.gray.shape[0], _COLUMNS // FINE)
+
+
 def _decide(
-    labels: NDArray[np.intp], count: int, level: Gray, dark: NDArray[np.float32], light: NDArray[np.float32]
+    labels: NDArray[np.int32], count: int, level: Gray, dark: NDArray[np.float32], light: NDArray[np.float32]
 ) -> tuple[Mask, Mask]:
     """Return the cells that turn black and those that are hatched; the others turn white."""
     flat_labels = labels.ravel()
-    inner = eroded(labels, 3, 3) == dilated(labels, 3, 3)  # an edge's cells have the strokes of both sides
+    exact = labels.astype(np.float32)
+    inner = eroded(exact, 3, 3) == dilated(exact, 3, 3)  # an edge's cells have the strokes of both sides
     sizes = np.maximum(1, np.bincount(flat_labels, minlength=count + 1))
     inside = np.bincount(flat_labels, inner.ravel(), minlength=count + 1)
     weight = np.maximum(1, inside)
     written_dark = np.bincount(flat_labels, (dark * inner).ravel(), minlength=count + 1) / weight
     written_light = np.bincount(flat_labels, (light * inner).ravel(), minlength=count + 1) / weight
     mean = np.bincount(flat_labels, level.ravel(), minlength=count + 1) / sizes
-    darkly = (written_dark > _WRITING) & ((written_dark >= written_light) | (mean > _NEVER_BLACK[0]))
-    lightly = (written_light > _WRITING) & ~darkly & (mean < _NEVER_BLACK[1])
+    # A word or two on a long banner are a small share of it, but some of its cells are full of strokes.
+    full_dark, full_light = (
+        np.bincount(flat_labels, (inner & (strokes > _FULL)).ravel(), minlength=count + 1) for strokes in (dark, light)
+    )
+    has_dark = (written_dark > _WRITING) | (full_dark >= _WORD)
+    has_light = (written_light > _WRITING) | (full_light >= _WORD)
+    darkly = has_dark & ((written_dark >= written_light) | (mean > _NEVER_BLACK[0]))
+    lightly = has_light & ~darkly & (mean < _NEVER_BLACK[1])
     silent = ~darkly & ~lightly
     black = lightly | (silent & (mean < _BLACK))
     large = silent & ~black & (sizes >= _LEAST_HATCHED) & (inside > 0)
@@ -100,25 +137,37 @@ def _decide(
 
 
 def _paint_hatch(ink: Mask, paper: Paper, level: Gray, hatch: Mask, y_dpi: int) -> None:
-    gray = paper.gray
-    rows = gray.shape[0] // level.shape[0]
     reach = dilated(hatch, 3, 3)  # the area's edge runs through the cells around it
-    tone = spread(dilated(np.where(hatch, level, 0), 3, 3), rows, _COLUMNS)
-    here = spread(reach, rows, _COLUMNS) & (np.abs(gray.astype(np.int16) - tone) <= _near(paper) + 2)
-    ink[here] = hatched(tone, y_dpi)[here]
+    rows = paper.gray.shape[0] // level.shape[0]
+    cells, pixels = _frame(reach, rows)
+    tone = spread(dilated(np.where(hatch, level, 0).astype(np.uint8), 3, 3)[cells], rows, _COLUMNS)
+    here = spread(reach[cells], rows, _COLUMNS) & (cv2.absdiff(paper.gray[pixels], tone) <= _near(paper) + 2)
+    # The pattern is the page's, not the frame's: two areas on one page have it in step.
+    part = ink[pixels]
+    part[here] = hatched(tone, y_dpi, (pixels[0].start, pixels[1].start))[here]
 
 
 def _paint_black(ink: Mask, gray: Gray, level: Gray, black: Mask, allowed: Mask) -> None:
     """Cut half-way between the area's level and the lightest pixels around, so that its light writing stays white."""
     rows = gray.shape[0] // level.shape[0]
-    tone = dilated(np.where(black, level, 0), 3, 3)
-    lightest = dilated(pooled(gray, rows, _COLUMNS, np.maximum), 3, 3).astype(np.int16)
-    cut = tone + np.maximum(24, (lightest - tone) // 2)
+    cells, pixels = _frame(dilated(black, 3, 3), rows)
+    gray, black = gray[pixels], black[cells]
+    tone = dilated(np.where(black, level[cells], 0).astype(np.uint8), 3, 3)
+    lightest = dilated(pooled(gray, rows, _COLUMNS, np.maximum), 3, 3)
+    cut = cv2.add(tone, np.maximum(24, cv2.subtract(lightest, tone) // 2))
     core = spread(black, rows, _COLUMNS)
-    rim = spread(dilated(black, 3, 3) & allowed, rows, _COLUMNS)
+    rim = spread(dilated(black, 3, 3) & allowed[cells], rows, _COLUMNS)
     below = gray < spread(cut, rows, _COLUMNS)
-    ink[core] = below[core]
-    ink |= rim & below
+    part = ink[pixels]
+    part[:] = (part & ~core) | (below & (core | rim))
+
+
+def _frame(cells: Mask, rows: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Return the smallest frame around the cells that are set, in cells and in pixels."""
+    ys, xs = np.flatnonzero(cells.any(1)), np.flatnonzero(cells.any(0))
+    top, bottom, left, right = int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
+    pixels = slice(top * rows, bottom * rows), slice(left * _COLUMNS, right * _COLUMNS)
+    return (slice(top, bottom), slice(left, right)), pixels
 
 
 def _near(paper: Paper) -> int:

@@ -12,7 +12,7 @@ import os
 import signal
 import tempfile
 from contextlib import ExitStack
-from dataclasses import astuple
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from converters.document import FaxDocument, PageReport
@@ -63,10 +63,12 @@ class Converter:
             "rendering": (rendering.resolution.value, rendering.mode.value, rendering.paper.value, rendering.max_pages),
         }
         if cover is not None:
-            request["cover"] = astuple(cover)
+            request["cover"] = {**asdict(cover), "logo": cover.logo is not None}
         with ExitStack() as stack:
             trace = _scratch(stack, "trace")
             behind = [] if cover is None else [_scratch(stack, "behind the cover")]
+            if cover is not None and cover.logo is not None:
+                behind.append(_readable(stack, cover.logo))
             opened = [_readable(stack, source.path) for source in sources]
             request["sources"] = [(source.name[:_NAME], source.media_type[:_NAME]) for source in sources]
             await self._open_office(stack, request, opened, rendering, output)
@@ -134,6 +136,11 @@ class Converter:
                 pictures.append(os.pread(blob, size, offset))
                 offset += size
             return pictures
+
+    async def preview(self, fax: Path, page: int, output: Path) -> None:
+        """Make a PNG of a page (1 is the first) with the very pixels that are sent, in true proportion."""
+        with ExitStack() as stack:
+            await self._run(stack, {"operation": "preview", "page": page}, output, [_readable(stack, fax)])
 
     async def receipt_pdf(
         self,

@@ -35,11 +35,16 @@ class Resolution(Enum):
 
 
 class Mode(Enum):
-    """How gray becomes black and white: by what is on the page, everything as writing, or everything as a picture."""
+    """How gray becomes black and white.
+
+    By what is on the page, everything as writing, everything as a picture, or by what is on the page with a finer
+    screen for pictures, which costs more time of line.
+    """
 
     AUTO = "auto"
     TEXT = "text"
     PHOTO = "photo"
+    QUALITY = "quality"
 
 
 class Paper(Enum):
@@ -47,11 +52,12 @@ class Paper(Enum):
 
     A4 = "a4"
     LETTER = "letter"
+    LEGAL = "legal"
 
     @property
     def size(self) -> tuple[float, float]:
         """Width and height in millimetres."""
-        return {"a4": (210.0, 297.0), "letter": (215.9, 279.4)}[self.value]
+        return {"a4": (210.0, 297.0), "letter": (215.9, 279.4), "legal": (215.9, 355.6)}[self.value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,9 @@ class Source:
 class Cover:
     """What a cover page says, ready to read. ``language``: of its labels; ``sender``: line by line.
 
-    ``has_text``: the first source of the fax is not faxed by itself, but stands on the cover.
+    ``date``: ISO 8601, or anything else, which is shown as it is. ``has_text``: the first source of the fax is not
+    faxed by itself, but stands on the cover. ``look``: of the templates, ``plain`` if there is none by that name;
+    ``company`` and ``phone`` stand in its head, and so does ``logo``, a PNG or JPEG file that is read in the child.
     """
 
     language: str
@@ -91,6 +99,10 @@ class Cover:
     title: str
     date: str
     has_text: bool
+    look: str = "plain"
+    company: str = ""
+    phone: str = ""
+    logo: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from converters import cover as covering
 from converters import pdf, webpage
+from converters.ahead import ahead
 from converters.binarise import binarise
 from converters.containers import identify
 from converters.document import X_DPI, PageReport
@@ -55,11 +56,19 @@ def make(files: Sequence[File], rendering: Rendering, output: int, progress: Cal
 
 
 def make_covered(
-    files: Sequence[File], cover: Cover, rendering: Rendering, output: int, behind: int, progress: Callable[[int], None]
+    files: Sequence[File],
+    cover: Cover,
+    rendering: Rendering,
+    output: int,
+    behind: int,
+    progress: Callable[[int], None],
+    *,
+    logo: bytes = b"",
 ) -> list[PageReport]:
     """Write the fax document of a cover page and the files to ``output`` and report its pages, as :func:`make` does.
 
     The files are drawn first, into the descriptor ``behind``, because the cover tells how many pages there are.
+    ``logo``: the file in the cover's head.
     """
     text = files[0] if cover.has_text else None
     rest = files[1:] if cover.has_text else files
@@ -70,7 +79,7 @@ def make_covered(
     drafts: list[PageReport] = []
     data, media_type = _words(text) if text is not None else (b"", _PLAIN)
     try:
-        drawn = covering.as_pdf(data, media_type, cover, len(others), rendering)
+        drawn = covering.as_pdf(data, media_type, cover, len(others), rendering, logo)
         pages = pdf.pages(drawn, rendering, rendering.max_pages - len(others))
         _add(pages, _COVER, rendering, writer, drafts, partial(progress, 0))
     except Refused as refused:
@@ -113,7 +122,7 @@ def _add(
 ) -> None:
     """Write the pages that a reader drew."""
     before = len(drafts)
-    for source_page, drawn in pages:
+    for source_page, drawn in ahead(pages):
         if len(drafts) >= rendering.max_pages:
             raise Refused(Reason.TOO_MANY_PAGES, detail=str(rendering.max_pages))
         if isinstance(drawn, Page):

@@ -1,13 +1,14 @@
-"""Gray-scale morphology and labelling on whole pages, in numpy: the tools that :mod:`converters.binarise` is made of.
+"""Gray-scale morphology, cells and labelling on whole pages: the tools that :mod:`converters.binarise` is made of.
 
-Windows and cells are in pixels or in cells of the array at hand, rows first. Running extremes take log2(n) passes (a
-window of 13 is the extreme of two of 8 that overlap), so that a window's size hardly costs time.
+Windows and cells are in pixels or in cells of the array at hand, rows first. OpenCV does what it does several times as
+fast as numpy (measured: morphology four times), on one thread: the parent of the confined children must have none.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 if TYPE_CHECKING:
@@ -15,45 +16,55 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
     Mask = NDArray[np.bool_]
+    Bytes = NDArray[np.uint8]
+
+cv2.setNumThreads(1)
+
+#: The integer whose bytes are all 1, by how many of them it has: a value times it is the value so often.
+_REPEATED = {
+    2: (np.uint16, np.uint16(0x0101)),
+    4: (np.uint32, np.uint32(0x01010101)),
+    8: (np.uint64, np.uint64(0x0101010101010101)),
+}
 
 
 def dilated(values: Array, rows: int, columns: int) -> Array:
     """Return the greatest value in the window of ``rows`` x ``columns`` (odd) around each place."""
-    return _running(_running(values, rows, 0, np.maximum), columns, 1, np.maximum)
+    return _like(values, cv2.dilate(_plain(values), _window(rows, columns)))
 
 
 def eroded(values: Array, rows: int, columns: int) -> Array:
     """Return the least value in the window around each place."""
-    return _running(_running(values, rows, 0, np.minimum), columns, 1, np.minimum)
+    return _like(values, cv2.erode(_plain(values), _window(rows, columns)))
 
 
 def closed(values: Array, rows: int, columns: int) -> Array:
     """Return the background of dark strokes: what is narrower than the window and dark is gone."""
-    return eroded(dilated(values, rows, columns), rows, columns)
+    return _like(values, cv2.morphologyEx(_plain(values), cv2.MORPH_CLOSE, _window(rows, columns)))
 
 
 def opened(values: Array, rows: int, columns: int) -> Array:
     """Return the background of light strokes: what is narrower than the window and light is gone."""
-    return dilated(eroded(values, rows, columns), rows, columns)
+    return _like(values, cv2.morphologyEx(_plain(values), cv2.MORPH_OPEN, _window(rows, columns)))
 
 
-def _running(values: Array, length: int, axis: int, extreme: np.ufunc) -> Array:
-    out, done = values, 1
-    while done < length:
-        step = min(done, length - done)
-        ahead = [slice(None), slice(None)]
-        behind = [slice(None), slice(None)]
-        ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
-        out = extreme(out[tuple(behind)], out[tuple(ahead)])
-        done += step
-    # The edges repeat, as np.pad(mode="edge") would have it at four times the cost.
-    whole = np.empty_like(values)
-    along, reached = (whole, out) if axis == 0 else (whole.T, out.T)
-    before = (length - 1) // 2
-    along[before : before + len(reached)] = reached
-    along[:before] = reached[:1]
-    along[before + len(reached) :] = reached[-1:]
-    return whole
+def _window(rows: int, columns: int) -> Bytes:
+    return np.ones((rows, columns), np.uint8)
+
+
+def _plain(values: Array) -> Array:
+    """Return booleans as bytes, which OpenCV knows, and anything else as it is."""
+    return values.view(np.uint8) if values.dtype == np.bool_ else values
+
+
+def _like(values: Array, made: Array) -> Array:
+    return made.view(np.bool_) if values.dtype == np.bool_ else made
+
+
+def inner(mask: Mask) -> Mask:
+    """Return the places whose four neighbours are all set too."""
+    cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+    return cv2.erode(mask.view(np.uint8), cross).view(np.bool_)
 
 
 def pooled(values: Array, rows: int, columns: int, extreme: np.ufunc) -> Array:
@@ -69,57 +80,58 @@ def pooled(values: Array, rows: int, columns: int, extreme: np.ufunc) -> Array:
         values = extreme.reduce(values.reshape(-1, rows, values.shape[1]), axis=1)
     if columns > 1:
         values = extreme.reduce(values.reshape(values.shape[0], -1, columns), axis=2)
-    return values
+    return np.ascontiguousarray(values)
+
+
+def means(gray: Bytes, rows: int, columns: int) -> Bytes:
+    """Return the mean of each cell of ``rows`` x ``columns`` pixels; the cells must tile the page."""
+    size = (gray.shape[1] // columns, gray.shape[0] // rows)
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def share(mask: Mask, rows: int, columns: int) -> NDArray[np.float32]:
     """Return which share of each cell of ``rows`` x ``columns`` is set; cells tile the mask.
 
-    ``columns`` is a multiple of 8: eight neighbours are a byte, and bits are counted faster than truths are added.
+    ``columns`` is a multiple of 4: four truths are an integer, and its bits are counted faster than truths are added.
     """
-    counts = np.bitwise_count(np.packbits(mask, axis=1))
+    counts = np.bitwise_count(np.ascontiguousarray(mask).view(np.uint32))
     counts = counts.reshape(-1, rows, counts.shape[1]).sum(axis=1, dtype=np.uint16)
-    counts = counts.reshape(counts.shape[0], -1, columns // 8).sum(axis=2, dtype=np.uint16)
+    counts = pooled(counts, 1, columns // 4, np.add)
     return np.asarray(counts / np.float32(rows * columns), np.float32)
 
 
 def mean_around(cells: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the mean of 3 x 3 cells around each."""
-    padded = np.pad(cells, 1, mode="edge")
-    total = np.zeros_like(cells)
-    for y in range(3):
-        for x in range(3):
-            total += padded[y : y + cells.shape[0], x : x + cells.shape[1]]
-    return total / np.float32(9)
+    return np.asarray(cv2.blur(cells, (3, 3), borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def spread(cells: Array, rows: int, columns: int) -> Array:
-    """Return the array in which each cell has become ``rows`` x ``columns`` equal values."""
-    return np.repeat(np.repeat(cells, columns, 1), rows, 0)
+    """Return the array in which each cell (a byte or a truth) has become ``rows`` x ``columns`` equal values.
+
+    Two, four and eight columns are one multiplication of a wider integer.
+    """
+    if columns in _REPEATED:
+        kind, ones = _REPEATED[columns]
+        wide = (_plain(cells).astype(kind) * ones).view(np.uint8)
+    else:
+        wide = np.repeat(_plain(cells), columns, 1)
+    tall = np.empty((wide.shape[0], rows, wide.shape[1]), np.uint8)
+    tall[:] = wide[:, None, :]
+    return _like(cells, tall.reshape(-1, wide.shape[1]))
 
 
-def labelled(mask: Mask, levels: NDArray[np.uint8], tolerance: int) -> tuple[NDArray[np.intp], int]:
+def labelled(mask: Mask, levels: Bytes | None = None, tolerance: int = 0) -> tuple[NDArray[np.int32], int]:
     """Label the connected parts of a mask: 0 outside, 1 to the returned count inside.
 
-    Neighbours side by side or one above the other belong together if their levels differ by less than ``tolerance``.
-    Union-find over horizontal runs: Python touches runs, not places.
+    Neighbours side by side or one above the other belong together, with ``levels`` only if theirs differ by less than
+    ``tolerance``: between each two places stands a link, which is a place of the picture that is labelled.
     """
-    level = levels.astype(np.int16)
-    begins = mask.copy()
-    begins[:, 1:] &= ~(mask[:, :-1] & (np.abs(level[:, 1:] - level[:, :-1]) < tolerance))
-    run = np.cumsum(begins.ravel()).reshape(mask.shape) * mask
-    joined = mask[1:] & mask[:-1] & (np.abs(level[1:] - level[:-1]) < tolerance)
-    parent = list(range(int(begins.sum()) + 1))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for one, other in np.unique(np.stack([run[1:][joined], run[:-1][joined]], 1), axis=0).tolist():
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    roots = np.array([root(node) for node in range(len(parent))])
-    numbers, place = np.unique(roots, return_inverse=True)
-    return place[run], len(numbers) - 1
+    if levels is None:
+        count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+        return np.asarray(labels, np.int32), count - 1
+    linked = np.zeros((2 * mask.shape[0] - 1, 2 * mask.shape[1] - 1), np.bool_)
+    linked[::2, ::2] = mask
+    linked[::2, 1::2] = mask[:, 1:] & mask[:, :-1] & (cv2.absdiff(levels[:, 1:], levels[:, :-1]) < tolerance)
+    linked[1::2, ::2] = mask[1:] & mask[:-1] & (cv2.absdiff(levels[1:], levels[:-1]) < tolerance)
+    count, labels = cv2.connectedComponents(linked.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    return np.ascontiguousarray(labels[::2, ::2]), count - 1

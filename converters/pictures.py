@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from converters.morphology import labelled, mean_around, pooled, share, spread
+from converters.morphology import inner, labelled, mean_around, means, pooled, share, spread
+from converters.paper import FINE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,12 +42,12 @@ def whole_picture(gray: Gray, cell_rows: int) -> tuple[slice, slice] | None:
     Told apart by how many cells are between black and the page's white: a page has few, even one in a shadow on a
     table.
     """
-    means = np.asarray(Image.fromarray(gray).reduce((_COLUMNS, cell_rows)), np.float32)
-    inside = means < _MARGIN
+    mean = means(gray, cell_rows, _COLUMNS)
+    inside = mean < _MARGIN
     if not inside.any():
         return None
-    white = float(np.percentile(means[inside], 80))
-    between = (means > _BETWEEN[0] * white) & (means < _BETWEEN[1] * white)
+    white = float(np.percentile(mean[inside], 80))
+    between = (mean > _BETWEEN[0] * white) & (mean < _BETWEEN[1] * white)
     if between[inside].mean() < _MOSTLY_BETWEEN:
         return None
     ys, xs = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
@@ -59,23 +59,19 @@ def whole_picture(gray: Gray, cell_rows: int) -> tuple[slice, slice] | None:
 
 def find_pictures(paper: Paper, ground: Gray, cell_rows: int) -> NDArray[np.bool_]:
     """Return the cells (``cell_rows`` x 8 pixels) that belong to photographs. ``ground``: each cell's background."""
-    gray = paper.gray
+    sample = paper.sample
     found = np.zeros(ground.shape, np.bool_)
     if np.count_nonzero((ground >= _MID[0]) & (ground < _MID[1])) < _LEAST_GRAY:
         return found
-    mid = (gray > _MID[0]) & (gray < _MID[1])
-    deep = mid.copy()  # mid grays among mid grays: not the edges of letters
-    deep[1:] &= mid[:-1]
-    deep[:-1] &= mid[1:]
-    deep[:, 1:] &= mid[:, :-1]
-    deep[:, :-1] &= mid[:, 1:]
-    rows, columns = 2 * cell_rows, 2 * _COLUMNS
+    mid = (sample > _MID[0]) & (sample < _MID[1])
+    deep = inner(mid)  # mid grays among mid grays: not the edges of letters
+    rows, columns = 2 * cell_rows * sample.shape[0] // paper.gray.shape[0], 2 * _COLUMNS // FINE
     full = mean_around(share(deep, rows, columns)) > _GRAY_SHARE
     if not full.any():
         return found
     candidate = full | (pooled(ground, 2, 2, np.minimum) < (_PAPER_DRAWN if paper.drawn else _PAPER_SCANNED))
-    flat = _flat(paper, rows, columns)
-    labels, _ = labelled(candidate, np.zeros(candidate.shape, np.uint8), 1)
+    flat = _flat(paper, 2 * cell_rows, 2 * _COLUMNS)
+    labels, _ = labelled(candidate)
     sizes, grays = np.bincount(labels.ravel()), np.bincount(labels.ravel(), full.ravel())
     blocks = np.zeros(full.shape, np.bool_)
     for label in np.flatnonzero((sizes >= _LEAST_BLOCKS) & (grays >= _LEAST_GRAY)):
@@ -87,12 +83,12 @@ def find_pictures(paper: Paper, ground: Gray, cell_rows: int) -> NDArray[np.bool
         part = part[frame]
         if min(part.shape) < _LEAST_SIDE:
             continue
-        pixels = (
-            slice(frame[0].start * rows, frame[0].stop * rows, 2),
-            slice(frame[1].start * columns, frame[1].stop * columns, 2),
+        places = (
+            slice(frame[0].start * rows, frame[0].stop * rows),
+            slice(frame[1].start * columns, frame[1].stop * columns),
         )
-        inside = deep[pixels] & spread(part, rows // 2, columns // 2)
-        if not _spread_out(gray[pixels][inside]):
+        inside = deep[places] & spread(part, rows, columns)
+        if not _spread_out(sample[places][inside]):
             continue
         if (flat[frame] & full[frame] & part).sum() > _MOST_FLAT * (full[frame] & part).sum():
             continue
@@ -105,7 +101,7 @@ def _flat(paper: Paper, rows: int, columns: int) -> NDArray[np.bool_]:
     gray, most = paper.gray, 2.0
     if not paper.drawn:
         step = max(1, rows // 4)
-        gray = np.asarray(Image.fromarray(gray).reduce((4, step)))
+        gray = means(gray, step, 4)
         rows, columns, most = rows // step, columns // 4, 4.0 + 1.2 * paper.noise
     return np.asarray(pooled(gray, rows, columns, np.maximum) - pooled(gray, rows, columns, np.minimum) <= most)
 

@@ -53,6 +53,14 @@ ffi.cdef("""
 """)
 lib: Any = ffi.dlopen("libtiff.so.6")
 
+_UNSIGNED = ffi.typeof("uint32_t")
+_HANDLER = ffi.typeof("int(*)(TIFF *, void *, const char *, const char *, void *)")
+# cffi reads a declaration when it is first used: here once, in the parent, and not for 3 ms in each of its children.
+for _declared in ("uint32_t *", "uint16_t *", "float *", "double", "int", "char[]"):
+    ffi.typeof(_declared)
+for _function in dir(lib):
+    getattr(lib, _function)
+
 MAX_ALLOCATION = 256 * 1024 * 1024
 
 # Tags (TIFF 6.0 section 8; T4Options section 11).
@@ -107,7 +115,7 @@ class Handle:
         options = lib.TIFFOpenOptionsAlloc()
         lib.TIFFOpenOptionsSetMaxSingleMemAlloc(options, MAX_ALLOCATION)
         # The variable arguments are a pointer wherever Debian runs; they are not read.
-        self._handler = ffi.callback("int(TIFF *, void *, const char *, const char *, void *)", self._fault)
+        self._handler = ffi.callback(_HANDLER, self._fault)
         lib.TIFFOpenOptionsSetErrorHandlerExtR(options, self._handler, ffi.NULL)
         lib.TIFFOpenOptionsSetWarningHandlerExtR(options, self._handler, ffi.NULL)
         own = os.dup(descriptor)
@@ -250,13 +258,12 @@ class Writer:
     def add(self, page: Page) -> None:
         """Code and write one page."""
         handle = self._handle
-        unsigned = ffi.typeof("uint32_t")
         for tag, value in (
             (_SUBFILE_TYPE, _ONE_PAGE_OF_MANY), (_WIDTH, page.width), (_LENGTH, page.height), (_BITS, 1),
             (_COMPRESSION, _GROUP4), (_PHOTOMETRIC, 0), (_FILL_ORDER, _LSB_FIRST), (_SAMPLES, 1),
             (_ROWS_PER_STRIP, page.height), (_PLANAR, 1), (_RESOLUTION_UNIT, _INCH),
         ):  # fmt: skip
-            lib.TIFFSetField(handle.tiff, tag, ffi.cast(unsigned, value))
+            lib.TIFFSetField(handle.tiff, tag, ffi.cast(_UNSIGNED, value))
         lib.TIFFSetField(handle.tiff, _X_RESOLUTION, ffi.cast("double", page.x_dpi))
         lib.TIFFSetField(handle.tiff, _Y_RESOLUTION, ffi.cast("double", page.y_dpi))
         number, total = ffi.cast("int", len(self._written)), ffi.cast("int", self._total)
@@ -306,12 +313,11 @@ def of_strip(width: int, height: int, x_dpi: float, y_dpi: float, strip: bytes) 
     descriptor = os.memfd_create("strip")
     try:
         handle = Handle(descriptor, b"w")
-        unsigned = ffi.typeof("uint32_t")
         for tag, value in (
             (_WIDTH, width), (_LENGTH, height), (_BITS, 1), (_COMPRESSION, _GROUP4), (_PHOTOMETRIC, 0),
             (_FILL_ORDER, _LSB_FIRST), (_SAMPLES, 1), (_ROWS_PER_STRIP, height), (_RESOLUTION_UNIT, _INCH),
         ):  # fmt: skip
-            lib.TIFFSetField(handle.tiff, tag, ffi.cast(unsigned, value))
+            lib.TIFFSetField(handle.tiff, tag, ffi.cast(_UNSIGNED, value))
         lib.TIFFSetField(handle.tiff, _X_RESOLUTION, ffi.cast("double", x_dpi))
         lib.TIFFSetField(handle.tiff, _Y_RESOLUTION, ffi.cast("double", y_dpi))
         lib.TIFFWriteRawStrip(handle.tiff, 0, ffi.from_buffer(strip), len(strip))

@@ -14,10 +14,11 @@ import traceback
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Protocol
 
-from converters import assembly, faxing, faxpdf, header, readers, receiptpdf, thumbnails
+from converters import assembly, faxing, faxpdf, header, heap, readers, receiptpdf, thumbnails
 from converters.containers import identify
 from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
 from converters.errors import Broken, Reason, Refused
+from converters.logo import MOST_BYTES as MOST_LOGO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,7 @@ def serve(channel: Channel, fds: list[int]) -> None:  # noqa: ARG001  the launch
     if received is None:
         return
     request, descriptors = received
+    heap.prepare()
     channel.send(_answer(request, descriptors))
 
 
@@ -71,7 +73,8 @@ def _tick() -> None:
 def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, trace, *rest = descriptors
     told = request.get("cover")
-    behind, sources = (None, rest) if told is None else (rest[0], rest[1:])
+    first = 0 if told is None else 1 + told["logo"]
+    beside, sources = rest[:first], rest[first:]
     files = [
         readers.File(name, media_type, descriptor)
         for (name, media_type), descriptor in zip(request["sources"], sources, strict=True)
@@ -82,11 +85,11 @@ def _to_fax(request: dict[str, Any], descriptors: list[int]) -> Any:
         _tick()
 
     rendering = Rendering.of_settings(*request["rendering"])
-    if told is None or behind is None:
+    if told is None:
         return _reports(faxing.make(files, rendering, output, progress))
-    language, to, sender, title, date, has_text = told
-    cover = Cover(language, to, tuple(sender), title, date, has_text)
-    return _reports(faxing.make_covered(files, cover, rendering, output, behind, progress))
+    logo = os.pread(beside[1], MOST_LOGO, 0) if told["logo"] else b""
+    cover = Cover(**{**told, "sender": tuple(told["sender"]), "logo": None})
+    return _reports(faxing.make_covered(files, cover, rendering, output, beside[0], progress, logo=logo))
 
 
 def _identify(request: dict[str, Any], descriptors: list[int]) -> Any:
@@ -126,6 +129,12 @@ def _thumbnails(request: dict[str, Any], descriptors: list[int]) -> Any:
     return [len(picture) for picture in pictures]
 
 
+def _preview(request: dict[str, Any], descriptors: list[int]) -> Any:
+    output, fax = descriptors
+    with open(output, "wb", closefd=False) as stream:
+        return stream.write(thumbnails.preview(fax, request["page"]))
+
+
 def _receipt(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, *fax = descriptors
     pictures = thumbnails.thumbnails(fax[0], request["pages"], receiptpdf.PICTURE_WIDTH) if fax else []
@@ -146,5 +155,6 @@ OPERATIONS: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
     "assemble": _assemble,
     "to_pdf": _to_pdf,
     "thumbnails": _thumbnails,
+    "preview": _preview,
     "receipt": _receipt,
 }

@@ -7,6 +7,7 @@ mistake at its place; :func:`decide` answers one mail from it, purely, with its 
 from policies.addresses import BadAddress, Pattern, Reach, normalise_address, normalise_domain, parse_pattern
 from policies.approval import Approval, Asked
 from policies.confirmation import once_confirmed
+from policies.cover import CoverPage, Look
 from policies.decision import Decision, Facts, Reason, Usage, Verdict
 from policies.destinations import approval_for, check_destination, check_recipient
 from policies.errors import PolicyError, PolicyErrors
@@ -72,6 +73,7 @@ __all__ = [
     "CallerField",
     "Callers",
     "Codec",
+    "CoverPage",
     "Decision",
     "DeclaredUser",
     "DestinationRule",
@@ -85,6 +87,7 @@ __all__ = [
     "Junk",
     "KeyScope",
     "Limits",
+    "Look",
     "MailOption",
     "Mode",
     "Number",

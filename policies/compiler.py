@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from policies.addresses import Pattern, Reach
 from policies.approval_schema import approval_of, check_wait
+from policies.cover_schema import Covers
+from policies.endpoints_compiler import compile_endpoints
 from policies.features import features_of
 from policies.hours_schema import hours_of
 from policies.inbound import Inbound
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from policies.document import Branch
+    from policies.endpoints import CallbackEndpoint
     from policies.errors import PolicyError
     from policies.schema import (
         DestinationsEntry,
@@ -81,6 +84,7 @@ def compile_policy(files: Sequence[Sections]) -> tuple[Policy, list[PolicyError]
         compiler.inbound(files),
         people.users,
         people.api_keys,
+        compiler.callbacks(files),
     )
     return policy, compiler.errors
 
@@ -95,6 +99,7 @@ class _Compiler:
         self._lost = frozenset[str]().union(*(sections.lost for sections in files))
         self.retries = self._retry_settings(files)
         self.retention = self._retention(files)
+        self.covers = self._covers(files)
         self.lines = self._lines(files)
         self._rules: dict[Reach, dict[str, list[SenderRule]]] = {reach: {} for reach in Reach}
         self._defaults: dict[Pattern, tuple[str, Source]] = {}
@@ -129,6 +134,11 @@ class _Compiler:
         found = [(self.scope(each, *each.inbound[1:]), each.inbound[0]) for each in files if each.inbound]
         self._one_only("inbound", [scope for scope, _ in found])
         return InboundCompiler(self.numbers, self.lines, self._lost).compile(*found[0]) if found else Inbound()
+
+    def callbacks(self, files: Sequence[Sections]) -> dict[str, CallbackEndpoint]:
+        found = [(self.scope(each, *each.callbacks[1:]), each.callbacks[0]) for each in files if each.callbacks]
+        self._one_only("callbacks", [scope for scope, _ in found])
+        return compile_endpoints(*found[0], self.numbers, complete="numbers" not in self._lost) if found else {}
 
     def people(self, files: Sequence[Sections]) -> PeopleCompiler:
         people = PeopleCompiler(self.numbers, complete="numbers" not in self._lost)
@@ -193,6 +203,7 @@ class _Compiler:
             schedule_within=entry.schedule_within,
             zone=entry.time_zone or (entry.hours.zone if entry.hours is not None else "UTC"),
             approval=approval_of(scope, entry.approval, limits.pages),
+            cover=self.covers.of_number(scope, entry),
         )
         if Feature.MAIL_TO_FAX in entry.features:
             self._senders(scope, entry)
@@ -255,6 +266,14 @@ class _Compiler:
         found = [(self.scope(each, *each.retention[1:]), each.retention[0]) for each in files if each.retention]
         self._one_only("retention", [scope for scope, _ in found])
         return merged_retention(Retention(), *found[0]) if found else Retention()
+
+    def _covers(self, files: Sequence[Sections]) -> Covers:
+        found = [(self.scope(each, *each.cover[1:]), each.cover[0]) for each in files if each.cover]
+        self._one_only("cover", [scope for scope, _ in found])
+        covers = Covers()
+        if found:
+            covers.base = covers.merged(*found[0])
+        return covers
 
     def destinations(self, files: Sequence[Sections]) -> Destinations:
         found = [

@@ -66,7 +66,7 @@ class Change:
 def layout(policy: Policy) -> Layout:
     """Return all that a policy says as JSON values."""
     found: Layout = {}
-    for section in ("domains", "numbers", "trunks", "devices", "users", "api_keys"):
+    for section in ("domains", "numbers", "trunks", "devices", "users", "api_keys", "callbacks"):
         for name, entry in getattr(policy, section).items():
             found[f"{section}.{name}"] = _fields(entry)
     for number, lists in _senders(policy).items():

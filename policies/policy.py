@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from policies import routing
+from policies.cover import CoverPage
 from policies.inbound import Inbound
 from policies.lines import T38
 from policies.quotas import Quota
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from policies.addresses import Pattern
     from policies.approval import Approval
+    from policies.endpoints import CallbackEndpoint
     from policies.hours import Hours
     from policies.lines import Device, Route, Trunk
     from policies.people import ApiKey, DeclaredUser
@@ -38,6 +40,7 @@ LADDER: Final = ("t38", "t38-9600", "g711", "g711-9600-no-ecm")
 _KEPT: Final = Retention()
 _NO_QUOTA: Final = Quota()
 _ANY_CALL: Final = Inbound()
+_COVER: Final = CoverPage()
 
 
 class Proof(Enum):
@@ -97,11 +100,12 @@ class Resolution(Enum):
 
 
 class Mode(Enum):
-    """How grey becomes black and white."""
+    """How grey becomes black and white; quality draws photographs finer than auto does, for more time of line."""
 
     AUTO = "auto"
     TEXT = "text"
     PHOTO = "photo"
+    QUALITY = "quality"
 
 
 class Paper(Enum):
@@ -109,6 +113,7 @@ class Paper(Enum):
 
     A4 = "a4"
     LETTER = "letter"
+    LEGAL = "legal"
 
 
 class NumberType(Enum):
@@ -243,6 +248,7 @@ class Number:
     confirm_within: timedelta = timedelta(days=1)
     schedule_within: timedelta = timedelta(days=30)
     zone: str = "UTC"
+    cover: CoverPage = _COVER
 
     @property
     def receives(self) -> bool:
@@ -306,8 +312,8 @@ class SenderIndex:
 class Policy:
     """All that the files of a folder say.
 
-    ``numbers`` is keyed by E.164; ``domains``, ``trunks``, ``devices``, ``users`` and ``api_keys`` by name, in the
-    order of the files.
+    ``numbers`` is keyed by E.164; ``domains``, ``trunks``, ``devices``, ``users``, ``api_keys`` and ``callbacks`` by
+    name, in the order of the files.
     """
 
     domains: Mapping[str, Domain] = field(default_factory=dict)
@@ -321,6 +327,7 @@ class Policy:
     inbound: Inbound = _ANY_CALL
     users: Mapping[str, DeclaredUser] = field(default_factory=dict)
     api_keys: Mapping[str, ApiKey] = field(default_factory=dict)
+    callbacks: Mapping[str, CallbackEndpoint] = field(default_factory=dict)
 
     def retention_of(self, number: str) -> Retention:
         """Return how long what the faxes of ``number`` leave behind is kept; it need not be of this policy."""

@@ -23,8 +23,8 @@ _INTRODUCTION = """\
 
 A policy is a folder of YAML files. Every file ending in `.yaml` or `.yml` is read; together they are one policy.
 `domains`, `numbers`, `trunks`, `devices`, `users` and `api_keys` may stand in any number of files, `senders`,
-`destinations`, `inbound`, `retries` and `retention` in one. The folder counts as a whole or not at all: a mistake
-anywhere changes nothing and is told with file, line, column, key and remedy.
+`destinations`, `inbound`, `retries`, `retention`, `callbacks` and `cover` in one. The folder counts as a whole or not
+at all: a mistake anywhere changes nothing and is told with file, line, column, key and remedy.
 
 Values are read as they are written: `0312345678` keeps its zero, quoted or not. Words that some programs read as
 booleans (`yes`, `no`, `on`, `off`, and so the country `"NO"`) must be quoted; what begins with `@` or `*` too.
@@ -45,6 +45,7 @@ Commented files to start from are in `policies/examples/`.
    one with the sender in `default_for` is taken; without it the mail is refused with their names. A mail that no rule
    lets through but one with proof `confirm` is held: its From address is mailed a link, at most 3 times an hour and 10
    a day, and at most 20 times an hour for one client. Without a click it is deleted, and nobody is told.
+   Mail that a mailbox was polled for is refused instead.
 2. **The mail's limits**: recipients, the size of each attachment, pages.
 3. **Each recipient.** National digits are read by the `default_region` of the number, else of the domain. The number
    is rewritten, then the rules are looked at in order, and the first that fits decides. Premium, shared cost and
@@ -75,6 +76,13 @@ A trunk that is down, or fails before the far end rings, gives way to the next w
 The far side chooses its ident and, on most trunks, its number: blocks keep away who does not hide, routes must not
 carry secrets. Our own `devices` are not blocked. `faxrelay policy explain --called NUMBER --caller NUMBER --csid TEXT`
 shows what becomes of a call; `faxrelay fax list --state quarantined` what is in quarantine.
+
+## Where a callback may go
+
+An endpoint's host is resolved once, every address of the answer is checked, and the connection is made to a checked
+address. Only public addresses are called, unless the endpoint names a range of `callbacks.networks`; multicast and
+unspecified addresses cannot be named. A URL with a user in it, or with an address in an unusual spelling (`127.1`,
+`0x7f000001`), is an error. Redirects are not followed, and proxies of the environment are not used.
 """
 
 

@@ -13,6 +13,8 @@ from typing import Literal, Self, TypeAlias
 from pydantic import model_validator
 
 from policies.approval_schema import ApprovalEntry  # noqa: TC001 -- pydantic reads the keys' types
+from policies.cover_schema import CoverEntry  # noqa: TC001 -- pydantic reads the keys' types
+from policies.endpoints_schema import CallbacksEntry  # noqa: TC001 -- pydantic reads the keys' types
 from policies.entry import Entry, key
 from policies.fields import (
     Count,
@@ -192,11 +194,15 @@ class NumberEntry(Entry):
         "and the subject as its title.",
         default=Body.IGNORE,
     )
+    cover: CoverEntry | None = key(
+        "In place of the section `cover`, for the keys given here; with `body: cover` or the mail option `cover`.",
+        default=None,
+    )
     mail_options: list[MailOption] = key(
         "What its senders may ask for in a mail: by a header, `X-Fax-Resolution: fine`, or in the subject, "
-        "`::resolution=fine`. Never more retries than the number has. `cover`: `yes` or `no`. `schedule`: when it is "
-        "dialled first, `22:30` or `2026-12-24T08:00`. `billing`: a code that is kept with the fax and shown on the "
-        "receipt. `notify`: mails about the fax, `all`, only of a `failure`, or `none`.",
+        "`::resolution=fine`. Never more retries than the number has. `cover`: `yes`, `no`, or a look, `office`. "
+        "`schedule`: when it is dialled first, `22:30` or `2026-12-24T08:00`. `billing`: a code that is kept with the "
+        "fax and shown on the receipt. `notify`: mails about the fax, `all`, only of a `failure`, or `none`.",
         default_factory=list,
     )
     schedule_within: LongDuration = key(
@@ -320,6 +326,10 @@ class PolicyFile(Entry):
     retries: RetriesEntry | None = key("When calls are made again; in one file of the folder.", default=None)
     retention: RetentionEntry | None = key(
         "How long what a fax leaves behind is kept; in one file of the folder.", default=None
+    )
+    cover: CoverEntry | None = key("How cover pages look; in one file of the folder.", default=None)
+    callbacks: CallbacksEntry | None = key(
+        "Who is told by HTTP what happens to faxes; in one file of the folder.", default=None
     )
     trunks: list[TrunkEntry] = key("SIP accounts that calls go out and come in by.", default_factory=list)
     devices: list[DeviceEntry] = key("Fax machines and adapters that register with the relay.", default_factory=list)

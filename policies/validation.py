@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+    from policies.cover_schema import CoverEntry
     from policies.document import Branch, Data, Document, Place
+    from policies.endpoints_schema import CallbacksEntry
     from policies.inbound_schema import InboundEntry
     from policies.lines_schema import DeviceEntry, TrunkEntry
     from policies.people_schema import ApiKeyEntry, UserEntry
@@ -62,6 +64,8 @@ class Sections:
     inbound: tuple[InboundEntry, str, Branch] | None
     retries: tuple[RetriesEntry, str, Branch] | None
     retention: tuple[RetentionEntry, str, Branch] | None
+    cover: tuple[CoverEntry, str, Branch] | None
+    callbacks: tuple[CallbacksEntry, str, Branch] | None
     trunks: list[tuple[TrunkEntry, str, Branch]]
     devices: list[tuple[DeviceEntry, str, Branch]]
     users: list[tuple[UserEntry, str, Branch]]
@@ -100,6 +104,8 @@ def validate(file: str, document: Document, languages: frozenset[str]) -> tuple[
         places.section("inbound", model.inbound),
         places.section("retries", model.retries),
         places.section("retention", model.retention),
+        places.section("cover", model.cover),
+        places.section("callbacks", model.callbacks),
         places.entries("trunks", model.trunks),
         places.entries("devices", model.devices),
         places.entries("users", model.users),

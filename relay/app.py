@@ -27,6 +27,7 @@ import structlog
 from converters import Converter
 from policies import Feature, Proof, Reach
 from relay import control, housekeeping, lines, office, waiting
+from relay.callbacks.operations import CallbackOperations, lane_of
 from relay.confine import Confinement
 from relay.doors import Doors
 from relay.ids import IdSource
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 
     from policies import Pattern, Policy
     from relay.mailer.letter import Carrier
+    from relay.outbox import Lane
     from relay.settings import Settings
     from transport.seam import Line
 
@@ -104,7 +106,8 @@ class House:
     def desks(self) -> tuple[object, ...]:
         """Return all that people and programs can ask."""
         users = UserOperations(self.store, self.clock, lambda: self.policy.current.users)
-        return self.operations, users, PolicyOperations(self.policy)
+        callbacks = CallbackOperations(self.store, self.policy, self.ids, self.clock)
+        return self.operations, users, PolicyOperations(self.policy), callbacks
 
 
 @contextlib.contextmanager
@@ -257,6 +260,7 @@ class Service:
             checking.disk(house.blobs, settings.smtp.disk_reserve_bytes),
             checking.policy(house.policy),
             checking.deliveries(house.store, house.clock),
+            checking.callbacks(house.store, house.clock),
         ]
         services = Services(
             house.store, house.ids, house.clock, self._links, self._enclosures, self._languages,
@@ -288,9 +292,10 @@ class Service:
         device = DeviceLane(
             house.store, house.blobs, self._enclosures, self._languages, house.ids, house.clock, zone=UTC
         )
-        outbox = Outbox(
-            house.store, house.ids, house.clock, [mail, processed, device], lease=self._lease, spread=self._spread
-        )
+        callbacks = lane_of(house.policy, house.ids, house.clock)
+        self._stack.push_async_callback(callbacks.close)
+        lanes: list[Lane] = [mail, processed, device, callbacks]
+        outbox = Outbox(house.store, house.ids, house.clock, lanes, lease=self._lease, spread=self._spread)
         self._run(outbox.run())
 
     def _carrier(self) -> Carrier:

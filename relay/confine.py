@@ -126,8 +126,7 @@ class Child:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-        with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(self.wait(), timeout=5)
+        await asyncio.wait([self._ended], timeout=5)
 
     def _too_late(self) -> None:
         self._late = True

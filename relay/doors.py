@@ -135,7 +135,7 @@ def prover(
 ) -> Prover:
     """Return what examines mails by the DNS."""
     made = Prover(
-        confinement("relay.intake.proof_worker"), DnsResolver(), clock,
+        confinement("relay.intake.proof_worker"), DnsResolver(settings.nameservers), clock,
         message_bytes=settings.message_bytes, sealers=frozenset(settings.trusted_sealers),
     )  # fmt: skip
     stack.push_async_callback(made.close)

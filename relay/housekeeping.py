@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 import structlog
 
-from relay.store import erasure, faxes, mailboxes, traces
+from relay.store import callback_log, erasure, faxes, mailboxes, traces
 from relay.store.tables import attachment, attempt, document
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ log = structlog.get_logger()
 
 #: Seconds between two rounds, and the age at which a blob without a row is a stray: its row follows within seconds.
 DAY = 86400.0
-#: How long a message that has left its mailbox is known, in seconds: one that comes back is no second fax.
+#: How long a message that has left its mailbox is known, in seconds: one that comes back is no second fax. As long
+#: the log of callbacks is kept.
 MEMORY = 90 * DAY
 #: The age at which the blob of an erased fax goes at once: nobody is about to name it.
 HOUR = 3600.0
@@ -53,6 +54,7 @@ async def run(
         try:
             await store.write(traces.drop, clock() - trace_days * DAY)
             await store.write(mailboxes.drop, clock() - MEMORY)
+            await store.write(callback_log.drop, clock() - MEMORY)
             await erase_old(store, blobs, clock, policy(), ids, forget=forget)
             dropped = await asyncio.to_thread(blobs.drop_strays, _named_in(store), clock() - DAY)
             if dropped:

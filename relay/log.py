@@ -48,6 +48,8 @@ def configure(settings: Log) -> None:
     logging.basicConfig(
         level=max(level, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
+    # The SMTP library warns of commands that it does not know, in the client's own bytes: passwords, escapes.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 def mask(number: str) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
 
 from policies import Proof
+from relay.auth.resolver import DnsResolver
 from relay.confine import MIB
 from relay.errors import SettingsError
 
@@ -85,6 +86,11 @@ class Listener(Section):
         description="The name under which the mail server in front writes Authentication-Results: its `dmarc=pass` "
         "counts as the proof `dmarc`. Only where every client is that server.",
     )
+    proxy_from: tuple[IPvAnyNetwork, ...] = Field(
+        (),
+        description="Networks (CIDR) of load balancers, whose connections begin with the client's address (PROXY "
+        "protocol, version 1 or 2); nobody else's do.",
+    )
     trusted: bool = Field(
         default=False,
         description="Every client here is trusted: allows `none` on an address other than loopback.",
@@ -125,7 +131,22 @@ class Smtp(Section):
         (),
         description="Domains of forwarders whose ARC seals are believed (RFC 8617): what passed DMARC there passes.",
     )
+    nameservers: tuple[str, ...] = Field(
+        (),
+        description="Addresses of the name servers that are asked for the proof `dmarc`, as `192.0.2.1` or "
+        "`192.0.2.1:5353`; none: the machine's own.",
+    )
     data_seconds: float = Field(900.0, gt=0, description="How long one message may take to arrive, seconds.")
+
+    @field_validator("nameservers")
+    @classmethod
+    def _are_servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            DnsResolver(value)
+        except ValueError as bad:
+            raise ValueError(f"a name server is an address such as 192.0.2.1 or 192.0.2.1:5353 ({bad})") from None
+        return value
+
     disk_reserve_bytes: int = Field(
         256 * MIB, ge=0, description="Mail is answered 452 while the data directory has less room left, bytes."
     )
@@ -228,5 +249,9 @@ def _check_tls(listener: Listener) -> None:
         raise SettingsError(f"{where} speaks TLS without a certificate; set `certificate` (and `key`) to PEM files")
     if listener.tls is Tls.NONE and (listener.certificate or listener.client_ca):
         raise SettingsError(f"{where} has a certificate and speaks no TLS; set `tls` to starttls, required or implicit")
+    if listener.proxy_from and listener.tls is Tls.IMPLICIT:
+        raise SettingsError(
+            f"{where} cannot read a PROXY header before TLS; set `tls` to starttls, or let the proxy end TLS"
+        )
     if listener.auth and listener.tls is Tls.NONE and not listener.local:
         raise SettingsError(f"{where} would take passwords in the clear; set `tls`, or remove `auth`")

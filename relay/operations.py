@@ -182,6 +182,8 @@ class Operations:
 
     def _decide(self, connection: sa.Connection, fax_id: int, verdict: holds.Verdict, reason: str) -> Json:
         asked = holds.question(connection, fax_id)
+        if fax_id not in asked.fax_ids:
+            raise IllegalMove(f"fax {fax_id} does not wait any more; fax {asked.fax_ids[0]} of the same mail does")
         if verdict is holds.Verdict.APPROVE and asked.kind is not holds.Kind.APPROVAL:
             raise IllegalMove(f"fax {fax_id} waits until its sender has confirmed it; nobody else can")
         now, who = self._clock(), "the command line"

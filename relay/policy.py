@@ -114,7 +114,7 @@ class PolicyHolder:
     def recipient(self, number: str, dialled: str, written: str, verdict: Verdict) -> Recipient:
         """Return a recipient of a submission of ``number``: its settings, its trunks, and why it is refused if it is.
 
-        ``dialled``: E.164, or what was written where that is no number.
+        ``dialled``: E.164, or what was written where that is no number. Whose approval the fax needs is a setting.
         """
         refusal = verdict.refusal.sentence if verdict.refusal else None
         settings = recipient_settings(verdict.override)

@@ -1,4 +1,7 @@
-"""The end of waiting: faxes that nobody approved in time fail, those whose senders did not confirm them are erased."""
+"""The end of waiting: faxes that nobody approved in time fail, those whose senders did not confirm them are erased.
+
+What is remembered of the senders who were asked goes after a day.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from relay import housekeeping
-from relay.store import holds
+from relay.store import confirmations, holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +40,7 @@ async def run(store: Store, blobs: LocalBlobs, ids: IdSource, clock: Callable[[]
 
 async def step(store: Store, blobs: LocalBlobs, ids: IdSource, now: float) -> int:
     """End some holds; return how many."""
+    await store.write(confirmations.drop, now)
     ended, erased = await store.write(holds.expire, ids, now)
     if erased.blobs:
         await housekeeping.clear(store, blobs, erased, now - housekeeping.HOUR, None)

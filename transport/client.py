@@ -164,7 +164,8 @@ class ProcessLine:
         self._asked[number] = asyncio.get_running_loop().create_future()
         try:
             self._link.post({"do": "ask", "number": number, "question": question, "name": name})
-            return await asyncio.wait_for(self._asked[number], _ANSWER)
+            async with asyncio.timeout(_ANSWER):
+                return await self._asked[number]
         except TimeoutError:
             raise LineDown(f"the line {self._name} does not answer") from None
         finally:
@@ -208,7 +209,8 @@ class ProcessLine:
 
     async def _wait_up(self) -> None:
         try:
-            await asyncio.wait_for(self._settled.wait(), _START)
+            async with asyncio.timeout(_START):
+                await self._settled.wait()
         except TimeoutError:
             raise LineDown(f"the line {self._name} does not come up; its words are in the log") from None
         if self._broken:
@@ -341,7 +343,8 @@ class ProcessLine:
 async def _end(process: asyncio.subprocess.Process) -> int:
     """Wait until the process has hung up and ended, kill it if it takes too long; return its status."""
     try:
-        return await asyncio.wait_for(process.wait(), _END)
+        async with asyncio.timeout(_END):
+            return await process.wait()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -12,10 +12,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import dns.exception
 import dns.name
+import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 _MAX_LABEL: Final = 63
 #: RFC 1035 section 2.3.4, as text without the last dot.
 _MAX_NAME: Final = 253
+
+
+#: Answers that are kept for as long as the DNS says: many mails come from few domains.
+_REMEMBERED: Final = 10_000
 
 
 class Kind(Enum):
@@ -83,15 +89,16 @@ def labels(name: str) -> tuple[bytes, ...] | None:
 class DnsResolver:
     """Asks name servers. One serves the whole process, from many threads.
 
-    ``nameservers``: addresses, the machine's own where empty; ``patience``: seconds for one question, all tries and
-    servers together.
+    ``nameservers``: addresses, with a port behind a colon where it is not 53; the machine's own where empty.
+    ``patience``: seconds for one question, all tries and servers together. Raises :class:`ValueError` for what is no
+    address.
     """
 
-    def __init__(self, nameservers: Sequence[str] = (), *, port: int = 53, patience: float = 4.0) -> None:
+    def __init__(self, nameservers: Sequence[str] = (), *, patience: float = 4.0) -> None:
         self._resolver = dns.resolver.Resolver(configure=not nameservers)
         if nameservers:
-            self._resolver.nameservers = list(nameservers)
-            self._resolver.port = port
+            self._resolver.nameservers = [_server(written) for written in nameservers]
+        self._resolver.cache = dns.resolver.LRUCache(_REMEMBERED)
         self._resolver.timeout = patience / 2
         self._resolver.lifetime = patience
 
@@ -111,6 +118,14 @@ class DnsResolver:
         except (dns.exception.DNSException, OSError, ValueError):
             return TEMPERROR
         return Answer(Status.FOUND, _records(kind, list(found)))
+
+
+def _server(written: str) -> dns.nameserver.Nameserver:
+    try:
+        return dns.nameserver.Do53Nameserver(str(ip_address(written)), 53)
+    except ValueError:
+        host, _, port = written.rpartition(":")
+        return dns.nameserver.Do53Nameserver(str(ip_address(host.strip("[]"))), int(port))
 
 
 def _records(kind: Kind, found: list[Any]) -> tuple[str, ...]:

@@ -87,8 +87,11 @@ def topmost(header: Header, server: str) -> Results | None:
     return results if results.server == server.lower() else None
 
 
-def parse_results(value: bytes) -> Results:
-    """Return an unfolded Authentication-Results value as findings; raise :class:`BadResults`."""
+def parse_results(value: bytes, *, nameless: bool = False) -> Results:
+    """Return an unfolded Authentication-Results value as findings; raise :class:`BadResults`.
+
+    ``nameless``: it begins with the findings, as Microsoft 365 writes it; ``server`` is then ''.
+    """
     if len(value) > MAX_FIELD:
         raise BadResults("the field is too long")
     try:
@@ -96,10 +99,15 @@ def parse_results(value: bytes) -> Results:
     except UnicodeDecodeError:
         raise BadResults("the field is not UTF-8") from None
     head, *parts = _split(text)
-    matched = _SERVER.fullmatch(head)
-    if matched is None or len(parts) > MAX_RESULTS:
+    if len(parts) > MAX_RESULTS:
+        raise BadResults("the field has too many findings")
+    server = ""
+    if nameless:
+        parts.insert(0, head)
+    elif (matched := _SERVER.fullmatch(head)) is not None:
+        server = matched["id"].strip('"').lower()
+    else:
         raise BadResults("the field names no server")
-    server = matched["id"].strip('"').lower()
     if parts and not parts[-1].strip(" \t"):
         parts.pop()
     if len(parts) == 1 and parts[0].strip(" \t").lower() == "none":

@@ -296,8 +296,10 @@ class Bodies:
 def canonical_body(body: bytes, canon: str) -> bytes:
     """Return a body whose lines all end with CRLF in its ``relaxed`` or ``simple`` form."""
     if canon == "relaxed":
-        body = re.sub(rb"[ \t]+", b" ", body).replace(b" \r\n", b"\r\n")
-        body = body.removesuffix(b" ")
+        body = body.replace(b"\t", b" ")
+        while b"  " in body:  # halves each run: far faster than a pattern that looks at every byte
+            body = body.replace(b"  ", b" ")
+        body = body.replace(b" \r\n", b"\r\n").removesuffix(b" ")
     kept = body.rstrip(b"\r\n")
     if not kept:
         return b"" if canon == "relaxed" else b"\r\n"

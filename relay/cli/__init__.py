@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 
 from relay.cli.call import call
+from relay.cli.callback import callback
+from relay.cli.convert import convert
 from relay.cli.device import device
 from relay.cli.doctor import doctor
 from relay.cli.fax import fax
@@ -40,5 +42,5 @@ def faxrelay(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-for command in (serve, fax, queue, call, trunk, device, policy, user, doctor):
+for command in (serve, fax, convert, queue, call, callback, trunk, device, policy, user, doctor):
     faxrelay.add_command(command)

@@ -1,4 +1,4 @@
-"""``faxrelay policy``: check a folder, explain a decision, export the schema, tell what a change would do."""
+"""``faxrelay policy``: check a folder, explain a decision, export the schema, show a cover and what a change does."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from policies import (
     resolve_domain,
 )
 from relay.cli.policy_changes import diff, replay
+from relay.cli.policy_cover import cover
 from relay.cli.session import REFUSED, json_option, load_policy, settings_of, stop
 from relay.errors import Refusal
 from relay.intake.address import FaxAddress, parse_address
@@ -173,5 +174,5 @@ def _dump(decision: Any, confirmed: Any) -> str:
     return json.dumps(as_json(decision, confirmed), indent=2, ensure_ascii=False)
 
 
-for _command in (diff, replay):
+for _command in (diff, replay, cover):
     policy.add_command(_command)

@@ -11,20 +11,19 @@ from dataclasses import replace
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
-import sqlalchemy as sa
-
 from policies import Proof, decide, once_confirmed
 from relay.errors import Refusal
-from relay.store import holds
-from relay.store.tables import confirmation
+from relay.store import confirmations, holds
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from policies import Facts, Policy
     from relay.ids import IdSource
     from relay.submission import Submission
 
 HOUR: Final = 3600.0
-DAY: Final = 86400.0
+DAY: Final = confirmations.MEMORY
 #: So many mails of one claimed sender are asked about in an hour and in a day, and of one client in an hour.
 PER_SENDER_HOUR: Final = 3
 PER_SENDER_DAY: Final = 10
@@ -52,20 +51,22 @@ def check(
 
     In the transaction that makes the faxes, before they are made.
     """
-    connection.execute(confirmation.delete().where(confirmation.c.asked_at <= now - DAY))
-    of_sender, of_client = f"from {_untagged(asked.sender or '')}", f"by {_network((asked.facts or {}).get('client'))}"
+    of_sender, of_client = f"from {_untagged(asked.sender or '')}", f"by {_network(_client(asked))}"
     for whom, span, most in (
         (of_sender, HOUR, PER_SENDER_HOUR),
         (of_sender, DAY, PER_SENDER_DAY),
         (of_client, HOUR, PER_CLIENT_HOUR),
     ):
-        here = sa.and_(confirmation.c.whom == whom, confirmation.c.asked_at > now - span)
-        if connection.execute(sa.select(sa.func.count()).where(here)).scalar_one() >= most:
+        if confirmations.count(connection, whom, now - span) >= most:
             raise Refusal(450, "4.7.1", _LATER)
     if holds.unconfirmed_of(connection, asked.number) >= OPEN_PER_NUMBER:
         raise Refusal(450, "4.7.1", _LATER)
     for whom in (of_sender, of_client):
-        connection.execute(confirmation.insert().values(id=ids(), whom=whom, asked_at=now))
+        confirmations.note(connection, ids, whom, now)
+
+
+def _client(asked: Submission) -> str | None:
+    return (asked.facts or {}).get("client")
 
 
 def _untagged(address: str) -> str:
@@ -79,6 +80,6 @@ def _network(client: str | None) -> str:
     if client is None:
         return "nobody known"
     address = ip_address(client)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(ip_network((address, 64), strict=False))
-    return client
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))

@@ -329,7 +329,7 @@ class Desk:
         """Return the settings of a submission with what its mail asks for."""
         settings = submission_settings(number.settings, number, decision.language)
         if wish.covered(number):
-            settings["cover"] = cover.TEXT if mail.body is not None else cover.BLANK
+            settings |= cover.settings_of(number, wish.look, has_text=mail.body is not None)
         return options.applied(wish.options, settings, now=self._clock(), ahead=number.schedule_within)
 
     def _proof(self, facts: Facts, number: str) -> str:

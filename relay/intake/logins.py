@@ -6,6 +6,7 @@ while. The bytes that a client sends never reach the log.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,8 @@ MECHANISMS: Final = ("PLAIN", "LOGIN")
 #: So many wrong logins of one address in so many seconds, and it is not heard for the third, at most the fourth.
 _FAILURES, _WINDOW, _BAN, _LONGEST = 10, 600.0, 600.0, 86400.0
 _MAX_RESPONSE: Final = 2048
+#: Passwords that are checked at the same time; each has a thread.
+_AT_ONCE: Final = 2
 
 
 class BadResponse(ValueError):
@@ -49,6 +52,7 @@ class Logins:
         self._clock = clock
         self._declared = declared
         self._passwords = Passwords()
+        self._turns = asyncio.Semaphore(_AT_ONCE)
         self._guard = Guard(_FAILURES, _WINDOW, _BAN, _LONGEST, ())
 
     def banned(self, client: str) -> bool:
@@ -61,12 +65,28 @@ class Logins:
         if known is None:
             known = await self._store.read(users.find, name)
         usable = known is not None and not known.disabled
-        if not await self._passwords.right(password, known.password_hash if usable and known else None) or not known:
-            self._guard.failed(client, Misdeed.PASSWORD, self._clock())
+        if not await self._right(password, known.password_hash if usable and known else None, client) or not known:
             log.warning("login refused", client=client)
             return None
         self._guard.succeeded(client)
         return Identity(known.name, Proof.AUTH, tuple(parse_pattern(str(one)) for one in known.addresses))
+
+    async def _right(self, password: str, known: str | None, client: str) -> bool:
+        """Return whether a password is that of a hash, and count what it is otherwise.
+
+        Guesses on many connections at once wait for each other, so that the ban meets those that are behind it. A
+        client that goes away before it hears the answer has guessed: its work was done.
+        """
+        async with self._turns:
+            if self.banned(client):
+                return False
+            right = False
+            try:
+                right = await self._passwords.right(password, known)
+            finally:
+                if not right:
+                    self._guard.failed(client, Misdeed.PASSWORD, self._clock())
+            return right
 
     def close(self) -> None:
         """End the threads."""

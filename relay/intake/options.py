@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from policies import Body, MailOption, Mode, Resolution
+from policies import Body, Look, MailOption, Mode, Resolution
 from relay.errors import Refusal
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 HEADERS: Final = {option: f"x-fax-{option.value}" for option in MailOption}
 _IN_SUBJECT: Final = re.compile(r"(?:^|(?<=\s))::(?P<key>[a-z]+)=(?P<value>[A-Za-z0-9_.:+-]{1,40})(?=\s|$)")
 _PRIORITIES: Final = range(10)
+_LOOKS: Final = {look.value: look for look in Look}
 _CLOCK: Final = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 #: ISO 8601, a date with a time of day, and an offset or not.
 _INSTANT: Final = re.compile(
@@ -44,7 +45,12 @@ class Wish:
         value = self.options.get(MailOption.COVER)
         if value is None:
             return number.body is Body.COVER
-        return _one_of(MailOption.COVER, value, ["yes", "no"]) == "yes"
+        return _one_of(MailOption.COVER, value, ["yes", *_LOOKS, "no"]) != "no"
+
+    @property
+    def look(self) -> Look | None:
+        """The look of the cover page that the mail asks for by name."""
+        return _LOOKS.get(self.options.get(MailOption.COVER, "").lower())
 
 
 def asked(headers: Mapping[str, str], subject: str, number: Number) -> Wish:

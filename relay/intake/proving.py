@@ -6,11 +6,13 @@ only for the one From address that two readers of the message agree on (:mod:`re
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -40,6 +42,8 @@ _LIFE_SECONDS: Final = 3600.0
 _CHILDREN: Final = 4
 #: Mails whose questions to the DNS are asked at the same time; each may wait for ten seconds.
 _THREADS: Final = 128
+#: Of these, at most so many are one client's.
+_SHARE: Final = 16
 _NOT_NOW: Final = "Whether this mail is its sender's own cannot be told at the moment. Try again later."
 
 
@@ -58,6 +62,8 @@ class Prover:
         self._resolver = resolver
         self._clock = clock
         self._sealers = sealers
+        #: Each client's, for as long as a mail of it is examined: slow name servers of one hold up no other.
+        self._shares: WeakValueDictionary[object, asyncio.Semaphore] = WeakValueDictionary()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dns")
         limits = Limits(
             address_space=512 * MIB + 8 * message_bytes, cpu=60, file_size=MIB, open_files=32, wall=_LIFE_SECONDS
@@ -73,11 +79,15 @@ class Prover:
         on writes its findings. Raises :class:`relay.errors.Refusal`: 4yz where that cannot be told now, and 550 with
         what its sender can do where it proves nothing.
         """
+        whose = client.client if client is not None else None
+        share = self._shares.setdefault(whose, asyncio.Semaphore(_SHARE))
         try:
-            found = await verdict.examine(
-                message, client, self._resolver, reader=_Confined(self._pool), trust=verdict.Trust(hop, self._sealers),
-                from_address=from_address, executor=self._threads, clock=self._clock,
-            )  # fmt: skip
+            async with share:
+                found = await verdict.examine(
+                    message, client, self._resolver, reader=_Confined(self._pool),
+                    trust=verdict.Trust(hop, self._sealers), from_address=from_address, executor=self._threads,
+                    clock=self._clock,
+                )  # fmt: skip
         except ChildDied as fault:
             log.exception("no child that checks signatures could be started")
             raise Refusal(451, "4.4.3", _NOT_NOW) from fault

@@ -38,11 +38,14 @@ class RemoteCommitter:
         self._link = link
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Submitted]] = {}
+        self._gone = False
 
     async def commit(self, asked: Submission, beside: Callable[[sa.Connection], None] | None = None) -> Submitted:
         """Have a submission committed, as :meth:`relay.intake.committer.Committer.commit` does; no ``beside`` here."""
         if beside is not None:
             raise TypeError("what is written beside a submission is written where the database is")
+        if self._gone:
+            raise CommitterGone("main is gone")
         number = next(self._numbers)
         self._asked[number] = asyncio.get_running_loop().create_future()
         try:
@@ -71,7 +74,8 @@ class RemoteCommitter:
                 waiting.set_exception(CommitterGone("main did not commit"))
 
     def gone(self) -> None:
-        """Tell all that wait that nobody answers any more."""
+        """Tell all that wait, and all that will ask, that nobody answers any more."""
+        self._gone = True
         for waiting in self._asked.values():
             if not waiting.done():
                 waiting.set_exception(CommitterGone("main is gone"))

@@ -3,8 +3,8 @@
 Source: RFC 5321, RFC 2034 and 3463 (enhanced codes), RFC 1870 (SIZE), RFC 6531 (SMTPUTF8). The library is pinned, and
 this subclass knows its inside; ``tests/integration/intake`` holds the contract. What it changes, and why:
 
-* DATA goes to a file as it comes, decoded by :class:`~relay.intake.dotted.DotDecoder`, under a deadline of its own;
-  the library keeps each line in memory and a slow client for ever;
+* a message goes to a spool as it comes (:mod:`relay.intake.content`), under a deadline of its own; the library keeps
+  each line in memory and a slow client for ever, and knows no BDAT;
 * a message, once here, is taken in a task of its own, which the library's cancelling of a session does not reach;
 * addresses are read by a plain grammar; the library's parser is made for headers;
 * the parameters of DSN (RFC 3461) are read before the library turns all parameters into capitals;
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import functools
 import re
 from typing import TYPE_CHECKING, Any, AnyStr, Final, Protocol, cast
@@ -22,13 +23,14 @@ from typing import TYPE_CHECKING, Any, AnyStr, Final, Protocol, cast
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, syntax
 
-from relay.intake.dotted import DotDecoder
+from relay.intake.content import Content, TooMuch
 from relay.intake.identity import of_certificate
+from relay.intake.replies import coded
 from relay.notification import BadParameter, MailWishes, RecipientWishes, take_mail, take_recipient
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from relay.intake.address import FaxAddress
     from relay.intake.identity import Identity
@@ -36,22 +38,17 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-MAX_REPLY: Final = 510  # RFC 5321 section 4.5.3.1.5, without CRLF
 MAX_COMMAND: Final = 1024
-_CHUNK: Final = 1024 * 1024
-#: A client that sends on and on behind its limit is cut off after so many times the limit.
-_PATIENCE: Final = 4
+#: Seconds for a hop to name its client.
+_PROXY_SECONDS: Final = 10.0
 #: Seconds that taking a complete message may keep a session, beyond any idle time.
 _TAKING: Final = 600.0
+#: Seconds that a client has to read the last reply.
+_LAST_WORD: Final = 5.0
 
 _LOCAL = r'(?:"(?:[^"\\]|\\[ -~])*"|[^<>"()\s]+)'
 _PATH = re.compile(rf'<(?:@[^:<>\s]+:)?(?P<path>{_LOCAL}@[^<>@"()\s]+|)>(?: +(?P<rest>.*))?')
-_UNCODED = re.compile(r"(?!220)([245])\d\d (?!\1\.\d{1,3}\.\d{1,3} )")
-#: RFC 3463, for what the library answers by itself.
-_CODES: Final = {
-    "250": "2.0.0", "221": "2.0.0", "500": "5.5.2", "501": "5.5.4", "502": "5.5.1", "503": "5.5.1",
-    "504": "5.5.4", "530": "5.7.0", "552": "5.3.4", "553": "5.1.3", "555": "5.5.4",
-}  # fmt: skip
+_BDAT = re.compile(r"(?P<size>[0-9]{1,12})(?P<last> +LAST)?", re.ASCII | re.IGNORECASE)
 NULL_PATH: Final = "<>"
 
 
@@ -72,6 +69,9 @@ class Host(Protocol):
     data_seconds: float
     logins: bool
     """Whether users may log in."""
+
+    def proxied(self, session: MailSession) -> bool:
+        """Whether the session is of a hop that names its client first (PROXY protocol)."""
 
     def admit(self, session: MailSession) -> bool:
         """Whether the session may begin."""
@@ -94,6 +94,8 @@ class MailSession(SMTP):
         kind: Any = type(self)
         return library_names(kind)
 
+    #: Whether a message is answered once for each recipient.
+    answers_each = False
     line_length_limit = 64 * 1024  # the stream's buffer: DATA is read in chunks, commands are limited below
 
     def __init__(
@@ -107,6 +109,7 @@ class MailSession(SMTP):
         tls_first: bool = False,
     ) -> None:
         """``tls``: what STARTTLS begins, where it is offered; ``tls_first``: nothing goes before it."""
+        self._content: Content | None = None
         # The library's table of limits belongs to the class and EHLO raises it again and again.
         self.command_size_limit = MAX_COMMAND
         self.command_size_limits = collections.defaultdict(lambda: MAX_COMMAND)
@@ -151,27 +154,51 @@ class MailSession(SMTP):
 
     async def push(self, status: AnyStr) -> None:
         """Send a reply. Bytes (the answers to HELO and EHLO) go as they are, as RFC 2034 section 3 has it."""
-        await super().push(status if isinstance(status, bytes) else _reply(status).encode())
+        await super().push(status if isinstance(status, bytes) else coded(status).encode())
 
     def close(self, reply: str) -> None:
-        """Say a last word and end the session, without waiting for the client."""
-        if isinstance(self.transport, asyncio.Transport):
-            self.transport.write(_reply(reply).encode() + b"\r\n")
+        """Say a last word and end the session, without waiting for the client, and without reading on.
+
+        What it has sent already is not looked at: behind a message that was given up lies the rest of its content,
+        which would be read as commands.
+        """
+        if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
+        below = self._original_transport
+        if isinstance(below, asyncio.Transport) and self.session is not None and self.session.ssl is None:
+            # In the middle of STARTTLS: its layer tells nobody of a connection that ends there.
+            below.abort()
+            self.connection_lost(None)
+        elif isinstance(self.transport, asyncio.Transport):
+            self.transport.write(coded(reply).encode() + b"\r\n")
             self.transport.close()
+            # Whoever reads nothing would keep the connection, and be counted, for ever.
+            self.loop.call_later(_LAST_WORD, self.transport.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the session; the message it may have handed over is taken all the same."""
         self._host.leave(self)
+        self._drop()
         super().connection_lost(error)
 
     def _timeout_cb(self) -> None:
         self.close("421 4.4.2 You have said nothing for too long; goodbye.")
 
     async def _handle_client(self) -> None:
-        if self._host.admit(self):
+        if self._host.proxied(self):
+            # The client is another than the hop: it is let in when the hop has named it (handle_PROXY).
+            self._proxy_timeout = _PROXY_SECONDS
+            with contextlib.suppress(asyncio.IncompleteReadError):  # a hop that looks whether somebody is here
+                await super()._handle_client()
+        elif self.begins():
             await super()._handle_client()
-        else:
-            self.close("421 4.7.0 Too many connections; try again later.")
+
+    def begins(self) -> bool:
+        """Count the session in, or tell its client that there are too many; return whether it goes on."""
+        if self._host.admit(self):
+            return True
+        self.close("421 4.7.0 Too many connections; try again later.")
+        return False
 
     def _create_envelope(self) -> MailEnvelope:
         return MailEnvelope()
@@ -202,6 +229,9 @@ class MailSession(SMTP):
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
     async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802  the library's name
         """Take a recipient, with what the sender wants to be told of it."""
+        if self._content is not None:
+            await self.push("503 5.5.1 The message has begun: its recipients stand before it.")
+            return
         envelope = cast("MailEnvelope", self.envelope)
         self._reads, count, self._read = take_recipient, len(envelope.recipients), None
         try:
@@ -223,50 +253,90 @@ class MailSession(SMTP):
         if arg:
             await self.push("501 5.5.4 DATA has no argument.")
             return
-        spool = self._host.spool()
+        if self._content is not None:
+            await self.push("503 5.5.1 A message by BDAT has begun: end it with BDAT 0 LAST.")
+            return
+        content = self._content = self._begun()
+        await self.push("354 End the message with a line of one dot.")
+        if await self._receive(content.dotted(self._reader)):
+            await self._finish(content)
+
+    @syntax("BDAT size [LAST]")
+    async def smtp_BDAT(self, arg: str | None) -> None:  # noqa: N802  the library's name
+        """Receive a chunk of a message (RFC 3030 section 2), and have it taken with the last one."""
+        matched = _BDAT.fullmatch(arg or "")
+        if matched is None:
+            self.close("501 5.5.4 BDAT wants a size and perhaps LAST; where the chunk ends nobody knows. Goodbye.")
+            return
+        ready = bool(self.greeted_as and cast("MailEnvelope", self.envelope).recipients)
+        if self._content is None:
+            self._content = self._begun(kept=ready)
+        content = self._content
+        if not await self._receive(content.chunk(self._reader, int(matched["size"]))):
+            return
+        if content.spool is None:
+            self._drop()
+            await self.push("503 5.5.1 Name a recipient first.")
+        elif matched["last"]:
+            await self._finish(content)
+        elif not content.fits:
+            await self.push(f"552 5.3.4 {self._too_large}")
+        else:
+            await self.push("250 2.0.0 Go on.")
+
+    def _begun(self, *, kept: bool = True) -> Content:
+        """Return a message that begins; ``kept``: not thrown away."""
+        spool = self._host.spool() if kept else None
+        return Content(spool, self._host.message_bytes, self._host.data_seconds, self._reset_timeout)
+
+    async def _receive(self, receiving: Awaitable[None]) -> bool:
+        """Receive a piece of a message; return whether the session goes on."""
         try:
-            await self.push("354 End the message with a line of one dot.")
-            async with asyncio.timeout(self._host.data_seconds):
-                fits = await self._receive(spool)
+            await receiving
         except TimeoutError:
-            spool.close()
             self.close("421 4.4.2 The message took too long to arrive; goodbye.")
-            return
-        except BaseException:
-            spool.close()
+        except TooMuch:
+            self.close(f"552 5.3.4 {self._too_large}")
+        except ConnectionError:
             raise
+        except Exception:  # what follows would be read as commands
+            log.exception("a message could not be kept on its way in")
+            self.close("451 4.3.0 The message could not be kept here. Try again later.")
+        else:
+            return True
+        self._drop()
+        return False
+
+    async def _finish(self, content: Content) -> None:
+        """Have a message taken that is here; its answer is the reply."""
+        envelope = cast("MailEnvelope", self.envelope)  # _create_envelope() makes no other
         self._set_post_data_state()  # type: ignore[no-untyped-call]  # the library's
-        if not fits:
-            spool.close()
-            await self.push(f"552 5.3.4 The message is larger than {self._host.message_bytes} bytes.")
+        if not content.fits or content.spool is None:
+            self._drop()
+            for _ in range(len(envelope.recipients) if self.answers_each else 1):
+                await self.push(f"552 5.3.4 {self._too_large}")
             return
+        self._content = None
         self._reset_timeout(_TAKING)
-        replies = await asyncio.shield(self._host.take(self, envelope, spool))
+        replies = await asyncio.shield(self._host.take(self, envelope, content.spool))
         self._reset_timeout()
         for reply in replies:
             # RFC 6531 section 3.7.4: a reply is ASCII unless the client spoke of SMTPUTF8; it may quote a file's name.
             await self.push(reply if envelope.smtp_utf8 else reply.encode("ascii", "replace").decode())
 
-    async def _receive(self, spool: Spool) -> bool:
-        """Spool the content up to its end; return whether it fits the limit."""
-        decoder = DotDecoder()
-        size = 0
-        while not decoder.ended:
-            # More than the stream ever buffers, so that it is empty afterwards and what is put back keeps its place.
-            data = await self._reader.read(_CHUNK)
-            if not data:
-                raise ConnectionResetError
-            self._reset_timeout()
-            content = decoder.feed(data)
-            size += len(content)
-            if size <= self._host.message_bytes:
-                spool.write(content)
-            elif size > _PATIENCE * self._host.message_bytes:
-                self.close(f"552 5.3.4 The message is larger than {self._host.message_bytes} bytes.")
-                raise ConnectionResetError
-        if decoder.rest:
-            self._reader.feed_data(decoder.rest)
-        return size <= self._host.message_bytes
+    @property
+    def _too_large(self) -> str:
+        return f"The message is larger than {self._host.message_bytes} bytes."
+
+    def _drop(self) -> None:
+        """Forget a message that has begun."""
+        content, self._content = self._content, None
+        if content is not None:
+            content.close()
+
+    def _set_rset_state(self) -> None:
+        self._drop()
+        super()._set_rset_state()  # type: ignore[no-untyped-call]  # the library's
 
     async def smtp_VRFY(self, _arg: str | None) -> None:  # noqa: N802  the library's name
         """Tell nothing of who is here (RFC 5321 section 7.3)."""
@@ -309,6 +379,7 @@ class LmtpSession(MailSession):
     """A session of LMTP (RFC 2033): LHLO in place of HELO and EHLO."""
 
     show_smtp_greeting = False
+    answers_each = True
 
     @syntax("LHLO hostname")
     async def smtp_LHLO(self, arg: str | None) -> None:  # noqa: N802  the library's name
@@ -328,10 +399,3 @@ class LmtpSession(MailSession):
 def library_names(kind: type) -> list[str]:
     """Return the attributes of a class that the library may look for: commands and hooks."""
     return [name for name in dir(kind) if name.startswith(("smtp_", "auth_", "handle_"))]
-
-
-def _reply(status: str) -> str:
-    """Return a reply as it may go out. The greeting (220) has no enhanced code (RFC 2034 section 3)."""
-    matched = _UNCODED.match(status)
-    coded = f"{matched[0]}{_CODES.get(matched[0][:3], f'{matched[1]}.0.0')} {status[4:]}" if matched else status
-    return "".join(c if c.isprintable() else "?" for c in coded)[:MAX_REPLY]

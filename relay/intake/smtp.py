@@ -21,12 +21,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from aiosmtpd.proxy_protocol import V2_CMD
 
 from policies import Proof
 from relay.auth import verdict as examined
 from relay.errors import Refusal, SettingsError
-from relay.intake.desk import Accepted, Desk, Envelope
+from relay.intake.desk import Desk, Envelope
+from relay.intake.handshake import Handshake
 from relay.intake.logins import MECHANISMS, BadResponse, decoded, plain
+from relay.intake.replies import of_acceptance, of_refusal
 from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, library_names
 from relay.intake.spool import Spool
 from relay.intake.tls import Certificate
@@ -36,8 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
+    from aiosmtpd.proxy_protocol import ProxyData
     from aiosmtpd.smtp import Session
 
+    from relay.intake.handshake import Client
     from relay.intake.logins import Logins
     from relay.intake.proving import Prover
     from relay.mail_settings import Listener, Smtp
@@ -67,8 +72,8 @@ class SmtpServer:
         #: The certificates of the listeners, for the health page.
         self.certificates: list[Certificate] = []
         self._servers: list[asyncio.Server] = []
-        self._taking: set[asyncio.Task[list[str]]] = set()
-        self._sessions: dict[MailSession, object] = {}
+        self._taking: dict[Client, asyncio.Task[list[str]]] = {}
+        self._sessions: dict[Client, object] = {}
         self._by_client: collections.Counter[object] = collections.Counter()
 
     @property
@@ -96,13 +101,12 @@ class SmtpServer:
         if certificate is not None:
             self.certificates.append(certificate)
         factory = self._session_factory(listener, certificate)
-        tls = certificate.context() if certificate is not None and listener.tls is Tls.IMPLICIT else None
         if found is not None and listener.path is None:
-            return await loop.create_server(factory, sock=found, backlog=512, ssl=tls)
+            return await loop.create_server(factory, sock=found, backlog=512)
         if listener.path is None:
-            return await loop.create_server(factory, listener.address, listener.port, backlog=512, ssl=tls)
+            return await loop.create_server(factory, listener.address, listener.port, backlog=512)
         own = found or open_unix(listener.path, int(listener.socket_mode, 8))
-        return await loop.create_unix_server(factory, sock=own, backlog=512, ssl=tls)
+        return await loop.create_unix_server(factory, sock=own, backlog=512)
 
     async def close(self) -> None:
         """Stop listening, end the sessions, and wait for the messages that are being taken."""
@@ -111,31 +115,36 @@ class SmtpServer:
         for session in list(self._sessions):
             session.close("421 4.3.2 The server is going down; try again later.")
         if self._taking:
-            await asyncio.wait(self._taking, timeout=_GRACE)
+            await asyncio.wait(self._taking.values(), timeout=_GRACE)
         for server in self._servers:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(server.wait_closed(), _GRACE)
+                async with asyncio.timeout(_GRACE):
+                    await server.wait_closed()
         self._servers.clear()
 
-    def _session_factory(self, listener: Listener, certificate: Certificate | None) -> Callable[[], MailSession]:
+    def _session_factory(
+        self, listener: Listener, certificate: Certificate | None
+    ) -> Callable[[], asyncio.BaseProtocol]:
         host = _Listening(self, listener, self._settings, self._blobs)
         hooks = _Hooks(self._desk, self._settings, self._blobs, self._logins)
         kind = LmtpSession if listener.protocol is Protocol.LMTP else MailSession
 
-        def session() -> MailSession:
+        def session() -> asyncio.BaseProtocol:
             tls = certificate.context() if certificate is not None else None  # read again where it was renewed
-            return kind(
+            at_once = tls if listener.tls is Tls.IMPLICIT else None
+            made = kind(
                 hooks,
                 host,
                 hostname=self._settings.hostname,
                 idle_seconds=self._settings.idle_seconds,
-                tls=tls if listener.tls is not Tls.IMPLICIT else None,
+                tls=None if at_once else tls,
                 tls_first=listener.tls is Tls.REQUIRED,
             )
+            return made if at_once is None else Handshake(self, made, at_once)
 
         return session
 
-    def admit(self, session: MailSession) -> bool:
+    def admit(self, session: Client) -> bool:
         """Count a session in, or not where there are too many."""
         client = _customer(session.peer)
         everyone = len(self._sessions) >= self._settings.connections
@@ -146,19 +155,23 @@ class SmtpServer:
         self._by_client[client] += 1
         return True
 
-    def leave(self, session: MailSession) -> None:
-        """Count a session out."""
-        if session in self._sessions:
+    def leave(self, session: Client) -> None:
+        """Count a session out, when the message that it left behind is taken.
+
+        Otherwise a client that hangs up behind each message could have us take any number of them at once.
+        """
+        if session in self._taking:
+            self._taking[session].add_done_callback(lambda _: self.leave(session))
+        elif session in self._sessions:
             client = self._sessions.pop(session)
             self._by_client[client] -= 1
             if not self._by_client[client]:
                 del self._by_client[client]
 
-    def take(self, spool: Spool, envelope: Envelope) -> asyncio.Task[list[str]]:
+    def take(self, session: MailSession, spool: Spool, envelope: Envelope) -> asyncio.Task[list[str]]:
         """Take a message in a task that nobody's going away cancels."""
-        task = asyncio.create_task(self._take(spool, envelope), name="intake")
-        self._taking.add(task)
-        task.add_done_callback(self._taking.discard)
+        task = self._taking[session] = asyncio.create_task(self._take(spool, envelope), name="intake")
+        task.add_done_callback(lambda _: self._taking.pop(session))
         return task
 
     async def _take(self, spool: Spool, envelope: Envelope) -> list[str]:
@@ -168,15 +181,15 @@ class SmtpServer:
             accepted = await self._desk.accept(spool.path, envelope)
         except Refusal as refusal:
             log.info("mail refused", client=str(envelope.client), code=refusal.code, enhanced=refusal.enhanced)
-            return [_reply(refusal)] * count
+            return [of_refusal(refusal)] * count
         except Exception:
             log.exception("mail not taken", client=str(envelope.client))
             return [_OUR_FAULT] * count
         finally:
             spool.close()
         if envelope.each:
-            return [_reply(one) if one is not None else _told(accepted) for one in accepted.refusals]
-        return [_told(accepted)]
+            return [of_refusal(one) if one is not None else of_acceptance(accepted) for one in accepted.refusals]
+        return [of_acceptance(accepted)]
 
 
 class _Listening:
@@ -192,8 +205,14 @@ class _Listening:
         self.logins = listener.auth
         self.message_bytes = settings.message_bytes
         self.data_seconds = settings.data_seconds
+        self._hops = listener.proxy_from
         self.admit = server.admit
         self.leave = server.leave
+
+    def proxied(self, session: MailSession) -> bool:
+        """Return whether the session is of a hop that names its client first."""
+        hop = _client(session.peer)
+        return hop is not None and any(hop in network for network in self._hops)
 
     def spool(self) -> Spool:
         """Return a fresh file for a message."""
@@ -209,7 +228,7 @@ class _Listening:
             examine=self._examination(client, session.greeted_as, return_path), asks=True, wishes=envelope.wishes,
             recipient_wishes=tuple(envelope.recipient_wishes), heard_from=session.greeted_as,
         )  # fmt: skip
-        return self._server.take(spool, known)
+        return self._server.take(session, spool, known)
 
     def _examination(
         self, client: IPv4Address | IPv6Address | None, helo: str, return_path: str
@@ -234,6 +253,15 @@ class _Hooks:
         """Return what the library looks for: it asks for every connection."""
         return library_names(_Hooks)
 
+    async def handle_PROXY(  # noqa: N802  the library's name
+        self, server: MailSession, session: Session, _envelope: MailEnvelope, named: ProxyData
+    ) -> bool:
+        """Take the client that a trusted hop names for the one that is spoken with; return whether it may begin."""
+        itself = named.command == V2_CMD.LOCAL  # a look of the hop's own; the addresses mean nothing then
+        if not itself and named.src_addr is not None and named.src_port is not None:
+            session.peer = (str(named.src_addr), named.src_port)  # type: ignore[assignment]  # as of a socket
+        return server.begins()
+
     async def handle_HELO(self, server: MailSession, session: Session, _envelope: MailEnvelope, name: str) -> bytes:  # noqa: N802  the library's name
         """Greet."""
         session.host_name = name
@@ -247,7 +275,7 @@ class _Hooks:
         lines = [line for line in offered[:-1] if not line.startswith("250-AUTH")]
         if server.logs_in:
             lines.append(f"250-AUTH {' '.join(MECHANISMS)}")
-        return ["\r\n".join([*lines, "250-PIPELINING", "250-DSN", "250 ENHANCEDSTATUSCODES"]).encode()]
+        return ["\r\n".join([*lines, "250-PIPELINING", "250-CHUNKING", "250-DSN", "250 ENHANCEDSTATUSCODES"]).encode()]
 
     async def handle_AUTH(  # noqa: N802  the library's name
         self, server: MailSession, session: Session, _envelope: MailEnvelope, arguments: list[str]
@@ -295,7 +323,7 @@ class _Hooks:
             log.info(
                 "recipient refused", client=str(_client(server.peer)), code=refusal.code, enhanced=refusal.enhanced
             )
-            return _reply(refusal)
+            return of_refusal(refusal)
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 The number is accepted."
@@ -336,23 +364,6 @@ def open_unix(path: Path, mode: int) -> socket.socket:
         made.close()
         raise
     return made
-
-
-def _told(accepted: Accepted) -> str:
-    """Return the reply that names what was made; ``refused`` faxes fail at once and are told of by mail."""
-    count = len(accepted.faxes)
-    faxes = f"{count} fax{'es' * (count != 1)}"
-    if accepted.repeated:
-        return f"250 2.0.0 Accepted before as {accepted.submission}; no second fax is made"
-    if accepted.unconfirmed:
-        faxes += ", held until the link in a mail to the sender is followed"
-    elif accepted.refused:
-        faxes += f", {accepted.refused} of them refused: a mail tells why"
-    return f"250 2.0.0 Accepted as {accepted.submission}; {faxes}"
-
-
-def _reply(refusal: Refusal) -> str:
-    return f"{refusal.code} {refusal.enhanced} {refusal.sentence}"
 
 
 def _client(peer: object) -> IPv4Address | IPv6Address | None:

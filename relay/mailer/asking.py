@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import structlog
+
+from converters import Broken, Refused
 from relay.errors import Decided, IllegalMove
 from relay.mailer import writing
 from relay.mailer.notice import Notice, Offer, facts
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from relay.mailer.enclosures import Enclosures
     from relay.mailer.language import Language
     from relay.mailer.record import Record
+
+log = structlog.get_logger()
 
 APPROVAL: Final = "approval"
 CONFIRM: Final = "confirm"
@@ -130,7 +135,12 @@ async def enclosures(record: Record, made: Enclosures) -> tuple[Enclosed, ...]:
     """Return what of a fax whoever approves it may see, by its number's content level: nothing, page 1, or all."""
     match record.fax.settings.get("receipt_pages", "first"):
         case "all":
-            return (Enclosed(await made.fax_pdf(record), "application/pdf", f"fax_{record.fax.id}.pdf"),)
+            try:
+                pages = await made.fax_pdf(record)
+            except (Broken, Refused):
+                log.exception("the pages for approval cannot be drawn", fax=record.fax.id)
+                return ()
+            return (Enclosed(pages, "application/pdf", f"fax_{record.fax.id}.pdf"),)
         case "first":
             picture = await made.thumbnail(record)
             return () if picture is None else (Enclosed(picture, "image/png", "page1.png"),)

@@ -16,7 +16,7 @@ from email.message import EmailMessage, MIMEPart
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.mailer import multipart, writing
-from relay.mailer.letter import MAIL, MAIL_UTF8, Letter
+from relay.mailer.letter import MAIL, MAIL_UTF8, Letter, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,8 +177,9 @@ def _write(body: MIMEPart, language: Language, template: str, values: dict[str, 
 def _message(identity: Identity, envelope: Envelope, subject: str) -> EmailMessage:
     """Return a message with the headers that every mail of ours has."""
     message = EmailMessage(MAIL if (identity.address + envelope.to).isascii() else MAIL_UTF8)
-    message["From"] = Address(writing.one_line(identity.name), addr_spec=identity.address)
-    message["To"] = Address(addr_spec=envelope.to)
+    message["From"] = Address(plain(writing.one_line(identity.name)), addr_spec=identity.address)
+    # An address may look like an encoded word, and stays what it is: the envelope names it, this line need not.
+    message["To"] = Address(addr_spec=envelope.to) if plain(envelope.to) == envelope.to else "undisclosed-recipients:;"
     message["Subject"] = writing.one_line(subject, _SUBJECT)
     message["Date"] = datetime.fromtimestamp(envelope.made_at, UTC)
     message["Message-ID"] = f"<{envelope.delivery}@{identity.domain}>"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from relay.fax import Direction, Inbound, Outbound, state
 from relay.mailer import asking, dsn, notice, owed, writing
 from relay.mailer import record as records
+from relay.mailer.alarm import alarm
 from relay.mailer.compose import (
     Envelope,
     Identity,
@@ -26,7 +27,7 @@ from relay.mailer.compose import (
 from relay.mailer.owed import to_sender
 from relay.mailer.receipt import Status, receipt
 from relay.mailer.received import received_fax
-from relay.outbox import RECEIVED_FAX, REFUSAL, Delivered, Outcome, Patience, Post
+from relay.outbox import ALARM, RECEIVED_FAX, REFUSAL, Delivered, Outcome, Patience, Post
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,6 +109,10 @@ class MailLane:
         envelope = Envelope(claim.row.target, claim.id, claim.row.created_at)
         if claim.row.kind == REFUSAL:
             return await self._carrier.send(self._refusal(claim.row.payload, envelope))
+        if claim.row.kind == ALARM:
+            told = alarm(claim.row.payload, self._zone)
+            letter = notice_letter(told, self._languages.get("en"), self._identity, envelope, thread=Thread())
+            return await self._carrier.send(letter)
         record = await self._store.read(records.read, claim.row.fax_id)
         if claim.row.kind == owed.DELAYED and owed.moot(record):
             return Delivered("not sent: there is no delay to tell of any more")

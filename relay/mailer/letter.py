@@ -28,17 +28,27 @@ _FOR_MACHINES: Final = frozenset(
 )
 
 
+def plain(text: str) -> str:
+    """Return text in which the library sees no encoded word (RFC 2047).
+
+    >>> plain("=?utf-8?q?a=0D=0ABcc:_victim@example.com?=")
+    '= ?utf-8?q?a=0D=0ABcc:_victim@example.com?='
+    """
+    return text.replace("=?", "= ?")
+
+
 class _MailPolicy(EmailPolicy):
     """RFC 5322 lines; identifiers are folded between, never within: the library encodes those that are over-long.
 
     Identifiers and fields for machines stay as they were written: the library would decode what looks like an encoded
-    word in them, and what it decodes may be anything.
+    word in them, and what it decodes may be anything: line ends, and with them headers and a text that we never wrote.
+    In all others such a word is broken up.
     """
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
         """Return a header as it is kept; raises :class:`ValueError` for one that is not one line."""
         if name.lower() not in _IDENTIFIERS | _FOR_MACHINES:
-            return super().header_store_parse(name, value)
+            return super().header_store_parse(name, plain(value) if isinstance(value, str) else value)
         if len(str(value).splitlines()) > 1:
             raise ValueError(f"{name} is not one line")
         return name, str(value)

@@ -10,7 +10,6 @@ journal decides: :mod:`.recovery`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ from relay.fax import Outbound
 from relay.outbound import ladder
 from relay.outcome import Decision, RetryRule, of_evidence
 from relay.store import destinations, queue
-from relay.store.engine import Store, Topic
+from relay.store.engine import Store, Topic, pause
 from relay.store.tables import attempt, document, fax
 from transport.seam import CallEvent, CallRequest, CallResult, Line, LineDown
 
@@ -82,8 +81,7 @@ class Dialling:
                     if claim is not None:
                         group.create_task(self._call(claim), name=f"call {claim.attempt}")
                         continue
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(woken.wait(), self._poll)
+                    await pause(woken, self._poll)
 
     async def _next(self) -> queue.CallClaim | None:
         """Claim the next call, where the line is up to carry it: a call that cannot be made shall not spend a try."""
@@ -204,8 +202,7 @@ class Dialling:
                 for fax_id in wanted:
                     if (call := self._calls.get(fax_id)) is not None:
                         await self._line.cancel(call)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), self._poll)
+                await pause(woken, self._poll)
 
 
 def _to_cancel(connection: sa.Connection) -> list[int]:

@@ -9,7 +9,6 @@ its worker three times is given up (it would do so for ever).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -20,7 +19,7 @@ from relay import cover
 from relay.errors import LostClaim
 from relay.fax import Outbound
 from relay.store import faxes, holds, queue
-from relay.store.engine import Store, Topic
+from relay.store.engine import Store, Topic, pause
 from relay.store.tables import attachment, document, fax, submission
 from relay.submission import RENDERING
 
@@ -74,8 +73,7 @@ class Preparing:
             while True:
                 woken.clear()
                 if not await self._step_safely():
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(woken.wait(), self._poll)
+                    await pause(woken, self._poll)
 
     async def _step_safely(self) -> bool:
         try:

@@ -7,12 +7,25 @@ name, so that a receiver can tell. Nothing is dropped: a delivery ends ``done`` 
 words, or waits.
 """
 
-from relay.outbox.deliveries import LaneState, oldest_unrouted, post, replay, resume, states, suspended
+from relay.outbox.deliveries import LaneState, oldest_unrouted, post, replay, resume, states, suspend, suspended
 from relay.outbox.dispatch import Outbox
-from relay.outbox.lane import RECEIVED_FAX, REFUSAL, Deferred, Delivered, Lane, Outcome, Patience, Post, Refused
+from relay.outbox.lane import (
+    ALARM,
+    RECEIVED_FAX,
+    REFUSAL,
+    Deferred,
+    Delivered,
+    Lane,
+    Outcome,
+    Patience,
+    Post,
+    Refused,
+    Terms,
+)
 from relay.outbox.routing import Router
 
 __all__ = [
+    "ALARM",
     "RECEIVED_FAX",
     "REFUSAL",
     "Deferred",
@@ -25,10 +38,12 @@ __all__ = [
     "Post",
     "Refused",
     "Router",
+    "Terms",
     "oldest_unrouted",
     "post",
     "replay",
     "resume",
     "states",
+    "suspend",
     "suspended",
 ]

@@ -7,14 +7,14 @@ decides it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from relay.errors import NotFound
 from relay.fax import Inbound, Outbound, terminal
-from relay.outbox.lane import RECEIVED_FAX, Delivered, Outcome, Post, State, Verdict
-from relay.store import faxes, queue
+from relay.outbox.lane import RECEIVED_FAX, Deferred, Delivered, Outcome, Post, State, Verdict
+from relay.store import faxes, queue, targets
 from relay.store.engine import Topic, announce
 from relay.store.tables import delivery, event, fax, target
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from relay.ids import IdSource
+
+_POST: Final = delivery.insert()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,13 @@ def post(
     """Write deliveries that are due at once, or after the time that they name."""
     for one in posts:
         due = now + one.after
-        connection.execute(
-            delivery.insert().values(
-                id=ids(), lane=lane, target=one.target, order_key=one.order_key, kind=one.kind,
-                fax_id=fax_id, event_id=event_id, payload=dict(one.payload), state=State.DUE.value, not_before=due,
-                created_at=due,
-            )
-        )  # fmt: skip
+        row = {
+            "id": ids(), "lane": lane, "target": one.target, "order_key": one.order_key, "kind": one.kind,
+            "fax_id": fax_id, "event_id": None if one.twin else event_id, "payload": dict(one.payload),
+            "state": State.DUE.value, "not_before": due, "created_at": due,
+        }  # fmt: skip
+        connection.execute(_POST, row)
+        targets.open_target(connection, lane, one.target, due)
         announce(connection, Topic.OUTBOX)
 
 
@@ -77,17 +79,24 @@ def conclude(connection: sa.Connection, ids: IdSource, claim: queue.Claim, verdi
         connection, delivery, claim, state=verdict.state.value, answer=verdict.answer, not_before=now + verdict.pause,
         ended_at=now if ended else None,
     )  # fmt: skip
+    targets.open_target(connection, claim.row.lane, claim.row.target, now if ended else now + verdict.pause)
     if ended:
         announce(connection, Topic.OUTBOX)  # its younger brothers of the same order key may go now
         if claim.row.kind == RECEIVED_FAX:
+            told = {"recipient": claim.row.target, "answer": verdict.answer}
+            kind = "mail.delivered" if verdict.state is State.DONE else "mail.bounced"
+            faxes.note(connection, ids, claim.row.fax_id, kind, at=now, detail=told, outside=True)
             settle(connection, ids, claim.row.fax_id, now)
 
 
-def count(connection: sa.Connection, lane: str, name: str, outcome: Outcome, limit: int, now: float) -> bool:
-    """Count a target's failures in a row; suspend it at ``limit`` and return whether that happened now."""
+def count(connection: sa.Connection, lane: str, name: str, outcome: Outcome, limit: int | None, now: float) -> bool:
+    """Count a target's failures in a row; suspend it at ``limit``, or where it asked for it.
+
+    Return whether that happened now.
+    """
     here = sa.and_(target.c.lane == lane, target.c.name == name)
     if isinstance(outcome, Delivered):
-        connection.execute(target.update().where(here, target.c.failures > 0).values(failures=0))
+        connection.execute(target.update().where(here, target.c.failures > 0).values(failures=0, warned_at=None))
         return False
     changed = target.update().where(here).values(failures=target.c.failures + 1)
     if connection.execute(changed).rowcount == 0:
@@ -96,7 +105,9 @@ def count(connection: sa.Connection, lane: str, name: str, outcome: Outcome, lim
                 connection.execute(target.insert().values(lane=lane, name=name, failures=1))
         except sa.exc.IntegrityError:  # another node has just made the row
             connection.execute(changed)
-    suspend = target.update().where(here, target.c.failures >= limit, target.c.suspended_at.is_(None))
+    gone = isinstance(outcome, Deferred) and outcome.terms is not None and outcome.terms.gone
+    reached = sa.true() if gone else target.c.failures >= limit if limit is not None else sa.false()
+    suspend = target.update().where(here, reached, target.c.suspended_at.is_(None))
     return connection.execute(suspend.values(suspended_at=now, suspended_why=outcome.reason)).rowcount == 1
 
 
@@ -105,14 +116,30 @@ def suspended(lane: str) -> sa.Select[tuple[str]]:
     return sa.select(target.c.name).where(target.c.lane == lane, target.c.suspended_at.is_not(None))
 
 
-def resume(connection: sa.Connection, lane: str, name: str, now: float) -> int:
-    """Let a suspended target's deliveries go, the oldest first; return how many were held. Raises :class:`NotFound`."""
+def suspend(connection: sa.Connection, lane: str, name: str, why: str, now: float) -> bool:
+    """Hold what is for a target until somebody resumes it; return ``False`` where it is held already."""
+    targets.open_target(connection, lane, name, now)
+    here = sa.and_(target.c.lane == lane, target.c.name == name, target.c.suspended_at.is_(None))
+    return connection.execute(target.update().where(here).values(suspended_at=now, suspended_why=why)).rowcount == 1
+
+
+def resume(connection: sa.Connection, lane: str, name: str, now: float, per_second: float | None = None) -> int:
+    """Let a suspended target's deliveries go, the oldest first; return how many were held. Raises :class:`NotFound`.
+
+    ``per_second``: how many; all at once unless given.
+    """
     here = sa.and_(target.c.lane == lane, target.c.name == name, target.c.suspended_at.is_not(None))
-    values = {"failures": 0, "suspended_at": None, "suspended_why": None}
+    values = {"failures": 0, "suspended_at": None, "suspended_why": None, "warned_at": None}
     if connection.execute(target.update().where(here).values(values)).rowcount == 0:
         raise NotFound(f"{lane} to {name} is not suspended")
     held = sa.and_(delivery.c.lane == lane, delivery.c.target == name, delivery.c.state == State.DUE.value)
     released = connection.execute(delivery.update().where(held).values(not_before=now)).rowcount
+    if per_second is not None and released:
+        waiting = connection.execute(sa.select(delivery.c.id).where(held).order_by(delivery.c.id)).scalars()
+        paced = [{"one": one, "due": now + place / per_second} for place, one in enumerate(waiting)]
+        by_id = delivery.update().where(delivery.c.id == sa.bindparam("one"))
+        connection.execute(by_id.values(not_before=sa.bindparam("due")), paced)
+    targets.open_target(connection, lane, name, now)
     announce(connection, Topic.OUTBOX)
     return released
 
@@ -133,6 +160,7 @@ def replay(connection: sa.Connection, ids: IdSource, delivery_id: int, now: floa
             payload=row.payload, state=State.DUE.value, not_before=now, created_at=now,
         )
     )  # fmt: skip
+    targets.open_target(connection, row.lane, row.target, now)
     announce(connection, Topic.OUTBOX)
     return new
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -15,10 +17,11 @@ import structlog
 
 from relay.errors import LostClaim
 from relay.outbox import deliveries
-from relay.outbox.lane import Deferred, Outcome, Verdict, judge
+from relay.outbox.lane import Deferred, Delivered, Outcome, ReadingLane, Verdict, judge
+from relay.outbox.places import Places
 from relay.outbox.routing import Router
-from relay.store import queue
-from relay.store.engine import Topic
+from relay.store import queue, targets
+from relay.store.engine import Topic, pause
 from relay.store.tables import delivery
 
 if TYPE_CHECKING:
@@ -27,12 +30,15 @@ if TYPE_CHECKING:
 
     from relay.ids import IdSource
     from relay.outbox.lane import Lane
+    from relay.outbox.places import Place
     from relay.store.engine import Store
 
 log = structlog.get_logger()
 
 #: Seconds before the loops ask again a database that was in trouble.
 _TROUBLE = 5.0
+#: Targets of one claim: bounds how long it keeps other writers waiting.
+_CLAIMS = 64
 
 
 class Outbox:
@@ -67,7 +73,10 @@ class Outbox:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._route())
             for lane in self._lanes:
-                group.create_task(self._serve(lane))
+                if lane.name in targets.LANES:
+                    group.create_task(self._serve_targets(lane))
+                else:
+                    group.create_task(self._serve(lane))
 
     async def route(self) -> int:
         """Route one batch of events; return how many there were."""
@@ -75,11 +84,13 @@ class Outbox:
 
     async def step(self, lane: Lane) -> bool:
         """Deliver one row of ``lane``; return whether one was due."""
-        claim = await self._claim(lane)
-        if claim is None:
-            return False
-        await self._deliver(lane, claim)
-        return True
+        by_target = lane.name in targets.LANES
+        claims = await self._claim_targets(lane, frozenset(), 1) if by_target else [await self._claim(lane)]
+        for claim in claims:
+            if claim is not None:
+                await self._deliver(lane, claim)
+                return True
+        return False
 
     async def _route(self) -> None:
         with self._store.waiter(Topic.OUTBOX) as woken:
@@ -92,7 +103,7 @@ class Outbox:
                     await asyncio.sleep(_TROUBLE)
                     continue
                 if not routed:
-                    await self._wait(woken)
+                    await pause(woken, self._poll)
 
     async def _serve(self, lane: Lane) -> None:
         free = asyncio.Semaphore(lane.patience.at_once)
@@ -112,11 +123,33 @@ class Outbox:
                         task.add_done_callback(lambda _: free.release())
                         continue
                     free.release()
-                    await self._wait(woken)
+                    await pause(woken, self._poll)
 
-    async def _wait(self, woken: asyncio.Event) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(woken.wait(), self._poll)
+    async def _serve_targets(self, lane: Lane) -> None:
+        """Serve each target for itself: one that hangs takes one place, whatever waits for it."""
+        places = Places(lane.patience.at_once, lane.patience.of_target, time.monotonic)
+        async with asyncio.TaskGroup() as delivering:
+            with self._store.waiter(Topic.OUTBOX) as woken:
+                while True:
+                    woken.clear()
+                    claims: list[queue.Claim] = []
+                    room = min(places.free, _CLAIMS)
+                    try:
+                        if room:
+                            claims = await self._claim_targets(lane, places.full(), room)
+                    except sa.exc.SQLAlchemyError:
+                        log.exception("deliveries cannot be claimed now", lane=lane.name)
+                        await asyncio.sleep(_TROUBLE)
+                    for claim in claims:
+                        place = places.take(claim.row.target)
+                        task = delivering.create_task(self._deliver(lane, claim))
+                        task.add_done_callback(partial(_leave, places, place, woken))
+                    if not claims:
+                        await pause(woken, self._poll)
+
+    async def _claim_targets(self, lane: Lane, full: frozenset[str], limit: int) -> list[queue.Claim]:
+        skip = full | lane.held() if isinstance(lane, ReadingLane) else full
+        return await self._store.write(targets.claim, lane.name, self._lease, self._clock(), skip, limit)
 
     async def _claim(self, lane: Lane) -> queue.Claim | None:
         now = self._clock()
@@ -125,7 +158,8 @@ class Outbox:
         held = deliveries.suspended(lane.name)
         return await self._store.write(queue.claim_delivery, lane.name, self._lease, now, held)
 
-    async def _deliver(self, lane: Lane, claim: queue.Claim) -> None:
+    async def _deliver(self, lane: Lane, claim: queue.Claim) -> bool:
+        """Deliver one claimed row; return whether its target took it."""
         bound = log.bind(lane=lane.name, delivery=claim.id, kind=claim.row.kind, fax=claim.row.fax_id)
         outcome: Outcome
         renewal = asyncio.create_task(self._renew(claim))
@@ -149,6 +183,7 @@ class Outbox:
             bound.exception("the end of a delivery cannot be written; it will be delivered again")
         else:
             bound.info("delivery", state=verdict.state.value, answer=verdict.answer)
+        return isinstance(outcome, Delivered)
 
     async def _renew(self, claim: queue.Claim) -> None:
         with contextlib.suppress(LostClaim, sa.exc.SQLAlchemyError):  # the conclusion will find out
@@ -161,7 +196,18 @@ class Outbox:
         age = now - claim.row.created_at
         verdict = judge(patience, outcome, age=age, failures=claim.row.attempts + 1, spread=self._spread)
         deliveries.conclude(connection, self._ids, claim, verdict, now)
-        limit = patience.suspend_after
-        if limit is not None and deliveries.count(connection, lane.name, claim.row.target, outcome, limit, now):
+        terms = outcome.terms if isinstance(outcome, Deferred) else None
+        limit = terms.suspend_after if terms is not None else patience.suspend_after
+        suspended = False
+        if limit is not None or lane.name in targets.LANES:
+            suspended = deliveries.count(connection, lane.name, claim.row.target, outcome, limit, now)
+        if suspended:
             log.warning("target suspended", lane=lane.name, target=claim.row.target, reason=verdict.answer)
+        if isinstance(lane, ReadingLane):
+            lane.concluded(connection, claim, outcome, verdict, now, suspended=suspended)
         return verdict
+
+
+def _leave(places: Places, place: Place, woken: asyncio.Event, task: asyncio.Task[bool]) -> None:
+    places.leave(place, answered=not task.cancelled() and task.exception() is None and task.result())
+    woken.set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     import random
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RECEIVED_FAX = "received_fax"
 #: The kind of delivery that tells a sender why a mail that was fetched is not faxed; it belongs to no fax.
 REFUSAL = "refusal"
+#: The kind of delivery that tells a person that an endpoint of callbacks fails; it belongs to no fax.
+ALARM = "alarm"
 #: The longest that a far side may make us wait by its own word, in seconds.
 LONGEST_WISH = 24 * 3600.0
 
@@ -40,7 +42,7 @@ class Post:
     """One delivery to make: to ``target``, of ``kind``.
 
     Those of one ``order_key`` go out in order, others side by side. ``after``: seconds until it is due; it counts as
-    made then.
+    made then. ``twin``: a further delivery of the same event to the same target.
     """
 
     target: str
@@ -48,6 +50,7 @@ class Post:
     order_key: str
     payload: Mapping[str, Any] = field(default_factory=dict)
     after: float = 0.0
+    twin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +61,29 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a target's own entry says, in place of the lane's patience.
+
+    ``delays``: seconds before each attempt after the first, after the last of which it is given up; ``suspend_after``:
+    failures in a row, ``None`` for never; ``gone``: the target asked not to be called any more.
+    """
+
+    delays: tuple[float, ...]
+    suspend_after: int | None = None
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Deferred:
     """Not now. ``retry_after``: seconds, where the far side named them.
 
-    ``blocked``: the way out itself is, for every target.
+    ``blocked``: the way out itself is, for every target. ``terms``: the target's own.
     """
 
     reason: str
     retry_after: float | None = None
     blocked: bool = False
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +104,8 @@ class Patience:
     chance, so that what failed together does not come back together. A delivery is given up ``give_up`` after it was
     made. A target is suspended after ``suspend_after`` failures in a row (``None``: never), and what is for it is
     held until a person resumes it. When the way out is blocked for all, the lane rests for ``rest``. ``at_once``:
-    deliveries side by side; ``attempt``: the longest that one may take.
+    deliveries side by side; ``attempt``: the longest that one may take. ``of_target``: of these, to one target that
+    answers; to one that does not, or has not yet, one.
     """
 
     first: float = 15.0
@@ -97,6 +115,7 @@ class Patience:
     rest: float = 30.0
     at_once: int = 4
     attempt: float = 300.0
+    of_target: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +150,8 @@ def judge(patience: Patience, outcome: Outcome, *, age: float, failures: int, sp
             return Verdict(State.DONE, answer)
         case Refused(reason):
             return Verdict(State.FAILED, reason)
+        case Deferred(reason, retry_after, _, terms) if terms is not None:
+            return _by_terms(terms, reason, retry_after, failures)
         case Deferred(reason, retry_after, blocked):
             if age >= patience.give_up:
                 return Verdict(State.FAILED, f"given up; the last answer was: {reason}")
@@ -138,6 +159,16 @@ def judge(patience: Patience, outcome: Outcome, *, age: float, failures: int, sp
                 return Verdict(State.DUE, reason, patience.rest)
             wished = min(retry_after or 0.0, LONGEST_WISH)
             return Verdict(State.DUE, reason, max(wished, pause_after(patience, failures, spread)))
+
+
+def _by_terms(terms: Terms, reason: str, retry_after: float | None, failures: int) -> Verdict:
+    """Return what follows a failure under a target's own terms: its schedule is kept to the attempt."""
+    if terms.gone:
+        return Verdict(State.DUE, reason)  # held with all else that is for the target
+    if failures > len(terms.delays):
+        return Verdict(State.FAILED, f"given up; the last answer was: {reason}")
+    wished = min(retry_after or 0.0, LONGEST_WISH)
+    return Verdict(State.DUE, reason, max(wished, terms.delays[failures - 1]))
 
 
 class Lane(Protocol):
@@ -156,3 +187,28 @@ class Lane(Protocol):
 
     async def deliver(self, claim: Claim) -> Outcome:
         """Deliver one claimed row of ``delivery``; harmless when it was delivered before."""
+
+
+@runtime_checkable
+class ReadingLane(Protocol):
+    """A lane that needs more rows than the event's to know what it owes, and keeps a log of its own."""
+
+    def read(
+        self, connection: sa.Connection, event: sa.Row[Any], fax: sa.Row[Any], submission: sa.Row[Any] | None
+    ) -> list[Post]:
+        """Return what is owed for an event, in the transaction that routes it."""
+
+    def held(self) -> frozenset[str]:
+        """Return the targets that are held for another reason than their failures."""
+
+    def concluded(
+        self,
+        connection: sa.Connection,
+        claim: Claim,
+        outcome: Outcome,
+        verdict: Verdict,
+        now: float,
+        *,
+        suspended: bool,
+    ) -> None:
+        """Note what an attempt came to, in the transaction that ends it; ``suspended``: the target was, by it."""

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 
 from relay.outbox import deliveries
+from relay.outbox.lane import ReadingLane
 from relay.store import faxes
 from relay.store.tables import event, submission
 
@@ -65,7 +66,10 @@ class Router:
         fax = faxes.get(connection, row.fax_id)
         asked = connection.execute(sa.select(submission).where(submission.c.id == fax.submission_id)).first()
         for lane in self._lanes:
-            posts = lane.routes(row, fax, asked)
+            if isinstance(lane, ReadingLane):
+                posts = lane.read(connection, row, fax, asked)
+            else:
+                posts = lane.routes(row, fax, asked)
             deliveries.post(connection, self._ids, lane.name, fax.id, row.id, posts, now)
         if row.kind in _ENDS:
             deliveries.withdraw(connection, fax.id, now)

@@ -7,6 +7,7 @@ changes; putting the same bytes again is harmless. The work is blocking: call it
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -58,7 +59,7 @@ class LocalBlobs:
         if not home.parent.is_dir():
             home.parent.mkdir(exist_ok=True)
             sync_folder(self._folder)
-        with self._renaming:
+        with self._alone():
             path.replace(home)
         sync_folder(home.parent)  # also when it was there before: its first writer may still be at this step
         return Blob(digest, size)
@@ -104,11 +105,22 @@ class LocalBlobs:
         dropped = 0
         old = [name for name in names if self._older(name, before)]
         for name in set(old) - (named(old) if old else set()):
-            with self._renaming:  # the same bytes may just be put again: they are new then
+            with self._alone():  # the same bytes may just be put again: they are new then
                 if self._older(name, before):
                     self.path(name).unlink()
                     dropped += 1
         return dropped
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep all others out for the length of a block: threads, and the processes that accept mail."""
+        with self._renaming:
+            descriptor = os.open(self._work, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(descriptor)
 
     def _older(self, name: str, before: float) -> bool:
         try:

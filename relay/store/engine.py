@@ -54,6 +54,17 @@ def announce(connection: sa.Connection, topic: Topic) -> None:
     connection.info.setdefault("topics", set()).add(topic)
 
 
+async def pause(woken: asyncio.Event, seconds: float) -> None:
+    """Wait until ``woken`` is set, or so long.
+
+    Not by :func:`asyncio.wait_for`: in CPython 3.11 it forgets that it was cancelled where the event is set in the same
+    moment (bpo-37658), and a loop of a stage would never end.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await woken.wait()
+
+
 @dataclass(slots=True)
 class _Write:
     work: Callable[[sa.Connection], Any]

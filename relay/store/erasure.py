@@ -22,6 +22,7 @@ from relay.store.tables import (
     attachment,
     attempt,
     audit,
+    callback_call,
     delivery,
     document,
     event,
@@ -118,7 +119,7 @@ def rows(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, who:
     row = faxes.get(connection, fax_id, lock=True)
     erased = documents(connection, ids, fax_id, now, who)
     connection.execute(audit.update().where(audit.c.fax_id == fax_id).values(rows_erased_at=now, erased_by=who))
-    for table in (trace, hold, delivery, event, attempt, submission_key):
+    for table in (trace, hold, callback_call, delivery, event, attempt, submission_key):
         connection.execute(table.delete().where(table.c.fax_id == fax_id))
     connection.execute(fax.update().where(fax.c.resend_of == fax_id).values(resend_of=None))
     connection.execute(fax.delete().where(fax.c.id == fax_id))

@@ -144,9 +144,10 @@ def note(
     at: float,
     reason: str = "",
     detail: Mapping[str, Any] | None = None,
+    outside: bool = False,
 ) -> None:
-    """Write an event that is no move (``fax.ringing``, ``fax.page_confirmed``): history, told to nobody outside."""
-    _tell(connection, ids, fax_id, at, kind, reason=reason, detail=detail, routed=True)
+    """Write an event that is no move (``fax.ringing``, ``fax.page_confirmed``): history, told to nobody ``outside``."""
+    _tell(connection, ids, fax_id, at, kind, reason=reason, detail=detail, routed=not outside)
 
 
 def history(connection: sa.Connection, fax_id: int) -> list[sa.Row[Any]]:

@@ -115,6 +115,8 @@ def unconfirmed_of(connection: sa.Connection, number: str) -> int:
 def question(connection: sa.Connection, fax_id: int, kind: Kind | None = None, *, lock: bool = False) -> Question:
     """Return what a fax waits for. ``kind``: of which question; the last one by default.
 
+    A fax that was cancelled still stands for those that were asked about with it and wait.
+
     Raises :class:`relay.errors.NotFound`, :class:`relay.errors.Decided` where somebody has answered, and
     :class:`relay.errors.IllegalMove` where nobody was asked or it does not matter any more.
     """
@@ -126,8 +128,6 @@ def question(connection: sa.Connection, fax_id: int, kind: Kind | None = None, *
         raise IllegalMove(f"fax {fax_id} waits for nobody: it is {row.state}")
     if last.verdict in {Verdict.APPROVE.value, Verdict.DENY.value}:
         raise Decided(told(last))
-    if row.state != Outbound.HELD.value:
-        raise IllegalMove(f"fax {fax_id} does not wait any more: it is {row.state}")
     both = hold.join(fax, fax.c.id == hold.c.fax_id)
     same = sa.and_(
         fax.c.submission_id == row.submission_id, hold.c.kind == last.kind, hold.c.created_at == last.created_at,
@@ -136,6 +136,8 @@ def question(connection: sa.Connection, fax_id: int, kind: Kind | None = None, *
     rows = sa.select(hold).select_from(both).where(same).order_by(hold.c.fax_id)
     found = connection.execute(rows.with_for_update(of=hold) if lock else rows)
     kept = tuple(one for one in found if one.asked == last.asked)
+    if not kept:
+        raise IllegalMove(f"fax {fax_id} does not wait any more: it is {row.state}")
     return Question(Kind(last.kind), tuple(last.asked), last.until, kept)
 
 
@@ -179,7 +181,7 @@ def decide(
                 changes={"not_before": at},
             )  # fmt: skip
         else:
-            why = f"{by} did not approve it" + (f": {reason}" if reason else "")
+            why = f"it was not approved by {by}" + (f": {reason}" if reason else "")
             faxes.move(connection, ids, row.fax_id, Outbound.FAILED, at=at, reason=why, detail=detail)
     return asked
 

@@ -21,7 +21,7 @@ from relay import hours
 from relay.errors import LostClaim
 from relay.fax import Outbound
 from relay.store import faxes, lanes, routes
-from relay.store.tables import attempt, channel, delivery, document, fax
+from relay.store.tables import attempt, channel, delivery, document, fax, target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -195,6 +195,8 @@ def release_leases(connection: sa.Connection, owner: str) -> None:
         connection.execute(
             table.update().where(table.c.lease_owner == owner).values(lease_owner=None, lease_until=None)
         )
+    # A target whose deliveries were leased is looked at again at once.
+    connection.execute(target.update().where(target.c.due_at.is_not(None)).values(due_at=0.0))
 
 
 def set_channels(connection: sa.Connection, channels: Mapping[str, int]) -> None:

@@ -238,7 +238,14 @@ target = sa.Table(
     sa.Column("failures", sa.Integer, nullable=False, server_default="0", doc="failures in a row"),
     sa.Column("suspended_at", _Time),
     sa.Column("suspended_why", sa.Text),
+    sa.Column("due_at", _Time, doc="of an endpoint: no delivery to it is due earlier; none: nothing waits"),
+    sa.Column("warned_at", _Time, doc="when its person was mailed of a failure, until something succeeds"),
+    sa.Column("sent", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("failed", sa.BigInteger, nullable=False, server_default="0", doc="calls that were no success"),
+    sa.Column("seconds", sa.Double, nullable=False, server_default="0", doc="of all its calls together"),
 )
+_waiting = sa.text("due_at IS NOT NULL AND suspended_at IS NULL")
+sa.Index("ix_target_due", target.c.lane, target.c.due_at, sqlite_where=_waiting, postgresql_where=_waiting)
 
 delivery = sa.Table(
     "delivery",
@@ -266,6 +273,29 @@ _due = delivery.c.state == sa.literal_column("'due'")
 sa.Index("ix_delivery_due", delivery.c.lane, delivery.c.not_before, sqlite_where=_due, postgresql_where=_due)
 sa.Index(
     "ix_delivery_order", delivery.c.lane, delivery.c.order_key, delivery.c.id, sqlite_where=_due, postgresql_where=_due
+)
+sa.Index(
+    "ix_delivery_target",
+    delivery.c.lane, delivery.c.target, delivery.c.not_before, delivery.c.id,
+    sqlite_where=_due, postgresql_where=_due,
+)  # fmt: skip
+
+callback_call = sa.Table(
+    "callback_call",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("delivery_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("endpoint", sa.String(320), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False, doc="the event that was told"),
+    sa.Column("fax_id", sa.BigInteger, index=True),
+    sa.Column("attempt", sa.Integer, nullable=False, doc="1 is the first call"),
+    sa.Column("at", _Time, nullable=False, index=True),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("status", sa.Integer, doc="of the HTTP answer; none: none came"),
+    sa.Column("result", sa.String(16), nullable=False, doc="done, retry, failed"),
+    sa.Column("reason", sa.Text, nullable=False, doc="why it was no success"),
+    sa.Column("body", sa.Text, nullable=False, doc="the first 4 KiB of the answer, as text"),
+    sa.Index("ix_callback_call_endpoint_id", "endpoint", "id"),
 )
 
 hold = sa.Table(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from relay.web import health, metrics
+from relay.web import descriptions, health, metrics
 from relay.web.actions import Actions
 from relay.web.answers import Answers
 from relay.web.downloads import Downloads
@@ -54,6 +54,7 @@ def build(services: Services) -> FastAPI:
     store, clock, zone = services.store, services.clock, services.zone
     app.include_router(health.router(services.checks))
     app.include_router(metrics.router(store, clock))
+    app.include_router(descriptions.router())
     app.include_router(
         Actions(store, services.ids, clock, services.links, pages, services.trunks_again, zone=zone).router()
     )

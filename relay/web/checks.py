@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from relay import outbox
 from relay.mailer import writing
+from relay.store import callback_log
 from relay.store.routes import stranded
 from relay.web.health import Check
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from transport.seam import Line
 
 _MIB = 1024 * 1024
+#: Endpoints that one answer names.
+_TOLD = 10
 #: How old a delivery or an event may be before it is a fault, in seconds.
 STALE = 900.0
 
@@ -115,12 +118,32 @@ def policy(holder: PolicyHolder) -> Check:
     return Check("policy", look)
 
 
+def callbacks(store: Store, clock: Callable[[], float], stale: float = STALE) -> Check:
+    """Look whether each endpoint of callbacks takes what it is told."""
+
+    async def look() -> str | None:
+        wrong = []
+        for one in await store.read(callback_log.standings):
+            age = clock() - one.oldest if one.oldest is not None else 0.0
+            if one.suspended_at is not None:
+                wrong.append(f"{one.name} is suspended and {one.held} are held for it")
+            elif one.failures and age > stale:
+                wrong.append(
+                    f"{one.name} has failed {one.failures} times, the oldest waits for {writing.duration(age)}"
+                )
+        return f"{'; '.join(wrong[:_TOLD])}; `faxrelay callback list` tells more" if wrong else None
+
+    return Check("callbacks", look)
+
+
 def deliveries(store: Store, clock: Callable[[], float], stale: float = STALE) -> Check:
-    """Look whether mail and callbacks go out."""
+    """Look whether mail goes out, and what machines of ours are to get."""
 
     async def look() -> str | None:
         wrong = []
         for lane in await store.read(outbox.states):
+            if lane.lane == callback_log.LANE:
+                continue  # each endpoint is looked at for itself
             age = clock() - lane.oldest if lane.oldest is not None else 0.0
             if age > stale:
                 wrong.append(f"{lane.lane}: {lane.due} wait, the oldest for {writing.duration(age)}")

@@ -1,7 +1,7 @@
 """Metrics for Prometheus, read from the store at each scrape: what the rows say is what is shown, also after a restart.
 
 A registry of its own: nothing of the process's default metrics mixes in. Labels have few values: states, causes,
-trunks, lanes.
+trunks, lanes, endpoints.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from prometheus_client.registry import Collector
 
 from relay import outbox
 from relay.fax import Inbound, Outbound, terminal
+from relay.store import callback_log
 from relay.store.tables import attempt, channel, fax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from relay.outbox import LaneState
+    from relay.store.callback_log import Standing
     from relay.store.engine import Store
 
 _WAITING = [state.value for state in (*Outbound, *Inbound) if not terminal(state)]
@@ -41,6 +43,7 @@ class Snapshot:
     channels: Rows
     lanes: Sequence[LaneState]
     unrouted: tuple[int, float]
+    endpoints: Sequence[Standing]
     at: float
 
 
@@ -72,6 +75,7 @@ def snapshot(connection: sa.Connection, now: float) -> Snapshot:
         channels=[((name, "busy"), float(taken)) for name, _, taken in trunks]
         + [((name, "free"), float(all_of_them - taken)) for name, all_of_them, taken in trunks],
         lanes=outbox.states(connection),
+        endpoints=callback_log.standings(connection),
         unrouted=(unrouted, now - oldest if oldest is not None else 0.0),
         at=now,
     )
@@ -116,8 +120,22 @@ class _Seen(Collector):
         yield _gauge(
             "outbox_suspended", "Targets that are held.", ("lane",), [((one.lane,), one.suspended) for one in lanes]
         )
+        yield from _callbacks(seen.endpoints, seen.at)
         yield _gauge("events_unrouted", "Events without their deliveries.", (), [((), seen.unrouted[0])])
         yield _gauge("events_unrouted_oldest_seconds", "Age of the oldest of them.", (), [((), seen.unrouted[1])])
+
+
+def _callbacks(endpoints: Sequence[Standing], at: float) -> Iterable[Metric]:
+    """Give what is counted of each endpoint of callbacks. Latency: seconds over sent and failed calls."""
+    by = ("endpoint",)
+    oldest: Rows = [((one.name,), max(at - one.oldest, 0.0) if one.oldest is not None else 0.0) for one in endpoints]
+    suspended: Rows = [((one.name,), float(one.suspended_at is not None)) for one in endpoints]
+    yield _counter("callbacks_sent", "Calls that were taken.", by, [((one.name,), one.sent) for one in endpoints])
+    yield _counter("callbacks_failed", "Calls that failed.", by, [((one.name,), one.failed) for one in endpoints])
+    yield _counter("callback_seconds", "Time of all calls.", by, [((one.name,), one.seconds) for one in endpoints])
+    yield _gauge("callbacks_held", "Callbacks that wait.", by, [((one.name,), one.held) for one in endpoints])
+    yield _gauge("callbacks_oldest_seconds", "Age of the oldest callback that waits.", by, oldest)
+    yield _gauge("callbacks_suspended", "Whether the endpoint is suspended.", by, suspended)
 
 
 def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Rows:

@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,8 +17,44 @@ if TYPE_CHECKING:
 
 #: Connections served at once; the next is answered 503.
 _CONCURRENCY = 200
+#: Seconds in which a whole request has to come.
+_REQUEST = 30.0
 #: Seconds that requests have to end when the service stops.
 _GRACE = 5
+
+
+class _Punctual(H11Protocol):
+    """A connection that is ended when no whole request comes: the library waits for one for ever."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the library has it
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._expect()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._forget()
+        super().connection_lost(exc)
+
+    def _expect(self) -> None:
+        self._forget()
+        self._deadline = self.loop.call_later(_REQUEST, self._late)
+
+    def _forget(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _late(self) -> None:
+        answering = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+        if not answering:
+            self.transport.abort()
 
 
 class _InLoop(uvicorn.Server):
@@ -60,6 +97,7 @@ async def serve(app: FastAPI, address: str, port: int) -> Started:
         app,
         lifespan="off",
         log_config=None,
+        http=_Punctual,
         access_log=False,
         server_header=False,
         proxy_headers=False,

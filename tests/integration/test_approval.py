@@ -97,12 +97,12 @@ async def test_a_refused_fax_tells_its_sender_why_and_who_decided(
     assert "The faxes are refused" in (await house.press(deny, reason="Call <b>them</b>\r\ninstead")).text
     await house.work()
     assert await house.states() == ["failed", "failed"]
-    reason = "boss@example.com did not approve it: Call <b>them</b> instead"
+    reason = "it was not approved by boss@example.com: Call <b>them</b> instead"
     assert [row.reason for row in house.relay.faxes] == [reason] * 2
     told = [mail for mail in house.mails() if str(mail["Subject"]).startswith("Fax not sent")]
     assert [mail["To"] for mail in told] == ["alice@example.com"] * 2
     for mail in told:
-        assert "Boss@example.com did not approve it: Call <b>them</b> instead." in text_of(mail)
+        assert "It was not approved by boss@example.com: Call <b>them</b> instead." in text_of(mail)
         assert "/link/resend/" not in text_of(mail)
         html = mail.get_body(("html",))
         assert html is not None
@@ -189,6 +189,33 @@ async def test_a_cancelled_fax_cannot_be_approved(
     await house.expire()
     assert await house.states() == ["cancelled"]
     assert [row.verdict for row in house.relay.rows(hold)] == ["moot"]
+
+
+async def test_one_cancelled_fax_does_not_take_the_others_answer_away(
+    house: House,
+    letter: Callable[..., bytes],  # noqa: F811
+) -> None:
+    """Lost otherwise: nobody can approve the rest of a mail whose first fax was cancelled."""
+    await house.relay.send(letter(), TO, "+12025550124@fax.example.com")
+    await house.work()
+    first, second = (fax.id for fax in house.relay.faxes)
+    await operations(house).fax_cancel(first)
+    await house.expire()
+    with pytest.raises(IllegalMove, match=f"fax {second} of the same mail does"):
+        await operations(house).fax_approve(first)
+    page = await house.press(links_of(house.mail_to("boss@example.com"))["approve"])
+    assert "The fax is approved" in page.text
+    assert await house.states() == ["cancelled", "queued"]
+
+
+async def test_an_administrator_needs_nobodys_approval(house: House, tmp_path: Path) -> None:
+    """Lost otherwise: `faxrelay fax send` waits for a mail that its user cannot answer."""
+    (tmp_path / "a.txt").write_text("page")
+    await operations(house).fax_send([str(tmp_path / "a.txt")], ["+12025550123"], number="+97231234567")
+    await house.work()
+    assert await house.states() == ["queued"]
+    with pytest.raises(IllegalMove, match="waits for nobody: it is queued"):
+        await operations(house).fax_approve(house.relay.faxes[0].id)
 
 
 async def test_a_link_decides_for_its_own_holder_and_its_own_fax_alone(

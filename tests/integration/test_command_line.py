@@ -10,9 +10,10 @@ from click.testing import CliRunner, Result
 
 from relay.app import open_house
 from relay.cli import faxrelay
+from relay.fax import Outbound
 from relay.settings import load
-from relay.store import queue
-from relay.store.tables import document
+from relay.store import faxes, holds, queue
+from relay.store.tables import document, fax
 
 DOCUMENTS = Path(__file__).parents[1] / "data" / "documents"
 
@@ -82,6 +83,31 @@ def test_a_fax_whose_document_was_refused_cannot_be_sent_again(data: Path) -> No
     done = run(data, "fax", "resend", fax_id)
     assert done.exit_code == 1
     assert "protected by a password" in done.stderr
+
+
+def test_held_faxes_are_approved_and_refused_by_command(data: Path) -> None:
+    """Lost otherwise: the administrator cannot help when those who may approve are away."""
+    found = []
+    for to in ("037654321", "036543210"):
+        made = run(data, "fax", "send", str(DOCUMENTS / "one-page.pdf"), "--to", to, "--json")
+        found.append(int(json.loads(made.stdout)["faxes"][0]))
+    done = run(data, "fax", "approve", str(found[0]))
+    assert done.exit_code == 1
+    assert f"fax {found[0]} waits for nobody: it is accepted" in done.stderr
+    with open_house(load(environment={"FAXRELAY_DATA": str(data)})) as house:
+        needs = {"by": ["boss@example.com"], "seconds": 3600.0, "over_pages": None}
+        house.store.write_now(lambda c: c.execute(fax.update().values(settings={"approval": needs})))
+        for fax_id in found:
+            house.store.write_now(faxes.move, house.ids, fax_id, Outbound.PREPARING, at=house.clock(), reason="")
+        house.store.write_now(holds.ready, house.ids, found, 1, at=house.clock(), reason="ready")
+    assert "it waits for approval by boss@example.com, until 20" in run(data, "fax", "show", str(found[0])).stdout
+    assert run(data, "fax", "approve", str(found[0])).stdout == f"approved: {found[0]}\n"
+    refused = run(data, "fax", "deny", str(found[1]), "--reason", "twice", "--json")
+    assert json.loads(refused.stdout) == {"id": str(found[1]), "verdict": "deny", "faxes": [str(found[1])]}
+    assert "it was not approved by the command line: twice" in run(data, "fax", "show", str(found[1])).stdout
+    again = run(data, "fax", "deny", str(found[0]))
+    assert again.exit_code == 1
+    assert "it was approved by the command line on 20" in again.stderr
 
 
 def test_explain_knows_the_fax_domains(data: Path) -> None:
@@ -167,3 +193,27 @@ def test_a_fax_that_is_not_in_quarantine_is_not_released(data: Path) -> None:
     made = run(data, "fax", "send", str(DOCUMENTS / "one-page.pdf"), "--to", "037654321", "--json")
     refused = run(data, "fax", "release", json.loads(made.stdout)["faxes"][0])
     assert (refused.exit_code, "only a fax in quarantine" in refused.stderr) == (1, True)
+
+
+def test_files_are_converted_and_looked_at_without_a_service(tmp_path: Path) -> None:
+    """Lost otherwise: what a fax costs and looks like is known only after it was sent."""
+    out, seen = tmp_path / "out.tif", tmp_path / "out.png"
+    files = [str(DOCUMENTS / name) for name in ("one-page.pdf", "fax.tif")]
+    done = run(tmp_path, "convert", *files, "-o", str(out), "--preview", str(seen), "--report")
+    assert done.exit_code == 0, done.output
+    assert "one-page.pdf, page 1" in done.stdout
+    assert "passed pixel by pixel" in done.stdout
+    assert "on the line at 14400 bit/s" in done.stdout
+    assert [path.name for path in sorted(tmp_path.glob("out*"))] == ["out-2.png", "out-3.png", "out.png", "out.tif"]
+    told = json.loads(run(tmp_path, "convert", *files, "-o", str(out), "--json").stdout)
+    assert told["size"] == out.stat().st_size
+    assert [page["source"] for page in told["pages"]] == ["one-page.pdf", "fax.tif", "fax.tif"]
+
+
+def test_a_file_that_cannot_be_converted_leaves_no_output(tmp_path: Path) -> None:
+    """Lost otherwise: half a fax document lies there and is taken for a whole one."""
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4\n nothing follows")
+    done = run(tmp_path, "convert", str(tmp_path / "broken.pdf"), "-o", str(tmp_path / "out.tif"))
+    assert done.exit_code == 1
+    assert '"broken.pdf"' in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.pdf"]

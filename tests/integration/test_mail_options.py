@@ -72,6 +72,32 @@ async def test_the_text_of_a_mail_is_on_the_cover_of_each_recipient(
     assert house.relay.files[0][1].startswith(b"Please see the attachment.")
 
 
+async def test_the_look_is_the_numbers_unless_a_mail_names_one(
+    house: House,
+    letter: Callable[..., bytes],  # noqa: F811
+) -> None:
+    """Lost otherwise: the house's letterhead is missing, or a logo that was moved away holds every fax."""
+    holder = house.relay.policy
+    (holder.folder / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01")
+    section = "cover: {look: letter, company: Northwind, phone: '*2700', logo: logo.png}\n"
+    for file in holder.folder.glob("*.yaml"):
+        file.write_text(file.read_text() + section)
+    await holder.reload()
+    assert holder.errors is None
+    await house.relay.send(letter(Subject="one"), TO)
+    await house.work()
+    await house.relay.send(letter(Subject="two ::cover=office", Message_ID="<2@example.com>"), TO)
+    (holder.folder / "logo.png").unlink()
+    await house.work()
+    first, second = converter(house).covers
+    assert first is not None
+    assert second is not None
+    assert (first.look, first.company, first.phone) == ("letter", "Northwind", "*2700")
+    assert first.sender == ("Northwind", "+972 3-123-4567", "alice@example.com")
+    assert first.logo == holder.folder / "logo.png"
+    assert (second.look, second.title, second.logo) == ("office", "two", None)
+
+
 async def test_a_mail_can_do_without_the_cover(
     house: House,
     letter: Callable[..., bytes],  # noqa: F811

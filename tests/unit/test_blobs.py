@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,29 @@ def test_strays_go_and_what_a_row_names_stays(blobs: LocalBlobs) -> None:
     assert blobs.path(named).exists()
     assert blobs.path(fresh).exists()
     assert not blobs.path(stray).exists()
+
+
+def test_bytes_that_another_process_puts_again_stay(
+    blobs: LocalBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: a mail that an accepting process has just kept is answered 250, and its file is swept away."""
+    name = blobs.put(b"a letterhead").name
+    os.utime(blobs.path(name), (1000, 1000))
+    others = LocalBlobs(tmp_path / "blobs")  # with a lock of its own, as in another process
+    putting = threading.Thread(target=others.put, args=[b"a letterhead"])
+    looks = []
+
+    def older(*_: object) -> bool:
+        looks.append(name)
+        if len(looks) > 1:  # the last look before the blob is deleted
+            putting.start()
+            putting.join(0.3)
+        return True
+
+    monkeypatch.setattr(blobs, "_older", older)
+    blobs.drop([name], lambda _: set(), before=2000)
+    putting.join()
+    assert blobs.path(name).exists()
 
 
 def test_a_missing_blob_is_named(blobs: LocalBlobs) -> None:

@@ -164,7 +164,8 @@ class Subscriber:
         self._answers[leg] = answer
         self._link.post({"say": "incoming", "leg": leg, "to": number, "from": caller, "t38": t38}, [media.fileno()])
         try:
-            return await asyncio.wait_for(answer, _ANSWER_WITHIN)
+            async with asyncio.timeout(_ANSWER_WITHIN):
+                return await answer
         except TimeoutError:
             return _UNAVAILABLE
         finally:

@@ -12,10 +12,10 @@ place or stands beside it. Invariants:
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import TYPE_CHECKING, Final, Protocol
 
-from policies import BadAddress, Proof, normalise_domain
+from policies import Proof
+from relay.auth.results import BadResults, parse_results
 from relay.errors import Refusal
 from relay.intake.bounds import MAX_HEADER, check_bounds
 
@@ -27,13 +27,6 @@ if TYPE_CHECKING:
 #: The setting that stands for a field without a name; Microsoft 365 writes such and renames those that it receives.
 NAMELESS: Final = "microsoft365"
 _MAX_FIELD: Final = 8192
-
-_SPACE: Final = re.compile(r"[ \t]*")
-_NAME: Final = re.compile(r'(?P<id>[A-Za-z0-9._-]{1,255}|"[A-Za-z0-9._@ -]{1,255}")(?:[ \t]+\d+)?')
-_METHOD: Final = re.compile(r"(?P<method>[A-Za-z][A-Za-z0-9-]*)(?:/\d+)?[ \t]*=[ \t]*(?P<result>[a-z]+)", re.ASCII)
-_PROPERTY: Final = re.compile(
-    r'(?P<name>[A-Za-z][A-Za-z0-9._-]*)[ \t]*=[ \t]*(?P<value>"[^"\\]*"|[^\s"();]+)', re.ASCII
-)
 
 
 class Prover(Protocol):
@@ -99,26 +92,14 @@ def passed_domain(field: str, name: str | None) -> str | None:
     >>> passed_domain("other.example; dmarc=pass header.from=example.com", "mx.example") is None
     True
     """
-    bare = _without_comments(field)
-    if bare is None:
-        return None
-    first, *results = _statements(bare)
-    if name is None:
-        results.insert(0, first)
-    else:
-        matched = _NAME.fullmatch(first)
-        if matched is None or matched["id"].strip('"').lower() != name:
-            return None
-    found = [_result(one) for one in results if one]
-    if any(one is None for one in found):
-        return None
-    dmarc = [one for one in found if one is not None and one[0] == "dmarc"]
-    if len(dmarc) != 1 or dmarc[0][1] != "pass":  # two of them contradict each other, or are somebody's addition
-        return None
     try:
-        return normalise_domain(dmarc[0][2].get("header.from", ""))
-    except BadAddress:
+        results = parse_results(field.encode(), nameless=name is None)
+    except BadResults:
         return None
+    findings = results.of("dmarc")
+    if results.server != (name or "") or len(findings) != 1 or findings[0].result != "pass":
+        return None  # two of them contradict each other, or are somebody's addition
+    return findings[0].domain("header.from") or None
 
 
 def _head(message: Path) -> bytes:
@@ -135,59 +116,3 @@ def _topmost(head: bytes) -> str | None:
         return None
     value = next((field.value for field in fields if field.name == "authentication-results"), None)
     return value.decode("ascii") if value is not None and len(value) <= _MAX_FIELD and value.isascii() else None
-
-
-def _without_comments(text: str) -> str | None:
-    """Return the text with each comment (RFC 5322 section 3.2.2) as a space; None where one does not close."""
-    kept: list[str] = []
-    depth, quoted, escaped = 0, False, False
-    for c in text:
-        if escaped:
-            escaped = False
-            if not depth:
-                return None  # a quoted pair outside of comments: nobody writes it, so nobody's reading of it is trusted
-        elif c == "\\":
-            escaped = True
-        elif depth:
-            depth += (c == "(") - (c == ")")
-        elif c == '"':
-            quoted = not quoted
-            kept.append(c)
-        elif c == "(" and not quoted:
-            depth = 1
-            kept.append(" ")
-        else:
-            kept.append(c)
-    return None if depth or quoted or escaped else "".join(kept)
-
-
-def _statements(text: str) -> list[str]:
-    """Return what stands between semicolons that are not quoted."""
-    parts = re.findall(r'(?:[^;"]|"[^"]*")+|;', text)
-    found = [""]
-    for part in parts:
-        if part == ";":
-            found.append("")
-        else:
-            found[-1] += part
-    return [one.strip() for one in found]
-
-
-def _result(text: str) -> tuple[str, str, dict[str, str]] | None:
-    """Return a statement's method, result and properties; None for what is no statement."""
-    if text.lower() == "none":
-        return "none", "", {}
-    matched = _METHOD.match(text)
-    if matched is None:
-        return None
-    properties: dict[str, str] = {}
-    at = matched.end()
-    while at < len(text):
-        space = _SPACE.match(text, at)
-        start = space.end() if space else at
-        one = _PROPERTY.match(text, start)
-        if start == at or one is None or one["name"].lower() in properties:
-            return None
-        properties[one["name"].lower()] = one["value"].strip('"')
-        at = one.end()
-    return matched["method"].lower(), matched["result"].lower(), properties

@@ -183,6 +183,25 @@ async def test_thumbnails_are_the_transmitted_bitmap(converter: Converter, docum
         assert darkness.mean() / 255 == pytest.approx(np.unpackbits(given).mean(), abs=0.004)
 
 
+@pytest.mark.parametrize("resolution", list(Resolution))
+async def test_a_preview_has_the_pixels_that_are_sent(
+    converter: Converter, documents: Path, tmp_path: Path, resolution: Resolution
+) -> None:
+    """Lost otherwise: what one looks at before sending is not what the far machine prints, or is squashed."""
+    source = Source("a.pdf", "", documents / "one-page.pdf")
+    await converter.to_fax([source], Rendering(resolution=resolution), tmp_path / "out.tif")
+    await converter.preview(tmp_path / "out.tif", 1, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.mode == "1"
+        times = 2 if resolution is Resolution.SUPERFINE else 1
+        assert picture.width == times * 1728
+        assert picture.height == pytest.approx(297 / 25.4 * 204 * times, abs=2)
+        seen = ~np.asarray(picture)[:, ::times]
+    sent = np.unpackbits(bitmaps(tmp_path / "out.tif")[0], axis=1).astype(np.bool_)
+    rows = ((np.arange(len(seen)) + 0.5) * len(sent) / len(seen)).astype(np.int64)
+    assert np.array_equal(seen, sent[rows])
+
+
 async def test_more_pages_than_allowed_are_refused(converter: Converter, documents: Path, tmp_path: Path) -> None:
     """Lost otherwise: somebody faxes a book, or the limit counts each file by itself."""
     sources = [Source(name, "", documents / name) for name in ("one-page.pdf", "two-pages.pdf")]
@@ -198,8 +217,9 @@ async def test_modes_differ(converter: Converter, documents: Path, tmp_path: Pat
     for mode in Mode:
         source = Source("p.pdf", "", documents / "two-pages.pdf")
         made[mode] = await converter.to_fax([source], Rendering(mode=mode), tmp_path / f"{mode.value}.tif")
-    assert [made[mode].pages[1].treatment for mode in Mode] == ["mixed", "mixed", "photo"]
-    assert len({document.sha256 for document in made.values()}) == 3
+    assert [made[mode].pages[1].treatment for mode in Mode] == ["mixed", "mixed", "photo", "mixed"]
+    assert len({document.sha256 for document in made.values()}) == 4
+    assert made[Mode.QUALITY].size > 1.1 * made[Mode.AUTO].size, "finer dots have more edges"
 
 
 async def test_letter_paper_is_shorter(converter: Converter, documents: Path, tmp_path: Path) -> None:

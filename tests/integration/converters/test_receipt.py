@@ -63,6 +63,7 @@ def sheet() -> ReceiptSheet:
         "sha256": "ab" * 32,
         "size": "58 KB",
         "simulated": False,
+        "billing": "A-4711",
     }
 
 
@@ -90,6 +91,7 @@ async def test_a_receipt_tells_everything_and_obeys_nothing(
         "Next call planned for 10:02.",
         "error correction with 3 repeats",
         "1234567890123456790",
+        "Billing A-4711",
         "ab" * 32,
     ):
         assert wanted in words, wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import smtplib
 import ssl
 import subprocess
@@ -21,6 +22,7 @@ from relay.store.tables import user
 from relay.users import UserOperations
 
 from .conftest import POLICY, Client, Relay, listening
+from .test_accepting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,6 +186,41 @@ async def test_who_guesses_is_not_asked_any_more(tmp_path: Path) -> None:
         assert (await client.say(f"AUTH PLAIN {_plain('alice', PASSWORD)}")).startswith("454")
 
 
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that were checked, all of them wrong."""
+    found: list[str] = []
+
+    def check(_: Passwords, password: str, _known: str | None) -> bool:
+        found.append(password)
+        time.sleep(0.05)
+        return False
+
+    monkeypatch.setattr(Passwords, "_check", check)
+    return found
+
+
+async def test_guesses_on_many_connections_at_once_count_each(tmp_path: Path, checked: list[str]) -> None:
+    """Lost otherwise: fifty passwords are guessed where ten are allowed, and honest logins wait for all of them."""
+    async with listening(tmp_path, settings(auth=True), BY_LOGIN) as relay:
+        clients = [await relay.client() for _ in range(30)]
+        await asyncio.gather(*(one.say(f"AUTH PLAIN {_plain('alice', PASSWORD)}") for one in clients))
+        assert len(checked) <= 11
+
+
+async def test_a_guess_counts_though_its_client_hangs_up(tmp_path: Path, checked: list[str]) -> None:
+    """Lost otherwise: a client that never waits for an answer keeps two processors busy, and nobody can log in."""
+    async with listening(tmp_path, settings(auth=True), BY_LOGIN) as relay:
+        for _ in range(10):
+            client = await relay.client()
+            client.write(f"AUTH PLAIN {_plain('alice', PASSWORD)}")
+            await until(lambda: len(checked) == len(relay.clients))
+            client.writer.close()
+            await until(lambda: not relay.server._sessions)
+        client = await relay.client()
+        assert (await client.say(f"AUTH PLAIN {_plain('alice', PASSWORD)}")).startswith("454 4.7.0")
+
+
 async def test_no_password_goes_in_the_clear(tmp_path: Path) -> None:
     """Lost otherwise: who listens on the way reads passwords."""
     certificate = certify(tmp_path, "localhost")
@@ -219,6 +256,16 @@ async def test_nothing_goes_before_tls_where_it_is_required(tmp_path: Path) -> N
         assert (await client.say("MAIL FROM:<alice@example.com>")).startswith("530 5.7.0")
 
 
+async def test_a_handshake_that_never_ends_is_counted_out(tmp_path: Path) -> None:
+    """Lost otherwise: clients that say STARTTLS and nothing more use up the connections of all for ever."""
+    impatient = settings(tls="starttls", certificate=certify(tmp_path, "localhost"))
+    async with listening(tmp_path, impatient.model_copy(update={"idle_seconds": 0.3})) as relay:
+        client = await relay.client()
+        assert (await client.say("STARTTLS")).startswith("220 ")
+        assert await client.reply() == ""
+        assert not relay.server._sessions
+
+
 async def test_tls_from_the_first_octet(tmp_path: Path, letter: Callable[..., bytes]) -> None:
     """Lost otherwise: mail programs that know port 465 only cannot send."""
     certificate = certify(tmp_path, "localhost")
@@ -230,6 +277,26 @@ async def test_tls_from_the_first_octet(tmp_path: Path, letter: Callable[..., by
     async with listening(tmp_path, settings(tls="implicit", certificate=certificate)) as relay:
         assert await in_thread(send, relay.server.ports[0]) == {}
         assert len(relay.submissions) == 1
+
+
+async def test_a_client_is_counted_before_its_handshake(tmp_path: Path) -> None:
+    """Lost otherwise: clients that never shake hands are any number, each with a quarter of a megabyte of ours."""
+    certificate = certify(tmp_path, "localhost")
+    few = settings(tls="implicit", certificate=certificate).model_copy(update={"connections": 3})
+    async with listening(tmp_path, few) as relay:
+        port, tls = relay.server.ports[0], client_context(certificate)
+        silent = [Client(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(2)]
+        third = Client(*await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname="localhost"))
+        assert (await third.reply()).startswith("220 "), "counted once, before its handshake and behind it"
+        fourth = Client(*await asyncio.open_connection("127.0.0.1", port))
+        with contextlib.suppress(ConnectionResetError):
+            assert await fourth.reply() == ""
+        for client in silent:
+            client.writer.close()
+        await until(lambda: len(relay.server._sessions) == 1)
+        await third.say("QUIT")
+        third.writer.close()
+        await until(lambda: not relay.server._sessions)
 
 
 async def test_a_client_certificate_proves_the_addresses_that_it_names(
@@ -323,6 +390,19 @@ async def test_lmtp_refuses_one_recipient_and_takes_the_other(tmp_path: Path, le
         client.put(letter())
         assert [(await client.reply())[:9] for _ in range(2)] == ["550 5.7.1", "250 2.0.0"]
         assert [(row.peer, row.state) for row in relay.faxes] == [("+12025550123", "accepted")]
+
+
+async def test_lmtp_answers_for_each_recipient_of_a_message_that_is_too_large(
+    tmp_path: Path, letter: Callable[..., bytes]
+) -> None:
+    """Lost otherwise: the mail server in front waits for the second answer and takes that of its next command."""
+    small = settings(protocol="lmtp", trusted=True).model_copy(update={"message_bytes": 2000})
+    async with listening(tmp_path, small) as relay:
+        client = await relay.client("LHLO mail.example")
+        await client.begin(NUMBER, "+442079460123@fax.example.com")
+        client.put(letter())
+        client.write("NOOP")
+        assert [(await client.reply())[:3] for _ in range(3)] == ["552", "552", "250"]
 
 
 def _plain(name: str, password: str) -> str:

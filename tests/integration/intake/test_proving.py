@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import dkim
 import pytest
 
+from relay.auth.reading import BadReading
 from relay.auth.resolver import Kind
-from relay.auth.testing import BROKEN
+from relay.auth.testing import BROKEN, ZoneResolver
+from relay.auth.verdict import Envelope
+from relay.confine import Confinement, Sandbox
+from relay.errors import Refusal
+from relay.intake.proving import Prover
 from tests.unit.auth.signing import signed
 from tests.unit.auth.test_spoofs import EVIL, FROMS, with_from, world
 
@@ -19,8 +27,6 @@ from .test_listeners import settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
-
-    from relay.auth.testing import ZoneResolver
 
 TO = "+12025550123@fax.example.com"
 DMARC_RULE = '      - match: "@good.example"\n        proof: dmarc\n'
@@ -112,3 +118,36 @@ async def test_the_word_of_the_server_in_front_counts_where_it_is_trusted(
         assert (await relay.send(forged, TO)).startswith("550 5.7.1")
         assert (await relay.send(believed, TO)).startswith("250 2.0.0 Accepted")
         assert len(relay.submissions) == 1
+
+
+async def test_one_clients_slow_name_servers_hold_up_nobody_else(
+    tmp_path: Path, letter: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: a stranger whose name servers never answer turns the mail of all others away."""
+    monkeypatch.setattr("relay.intake.proving._SHARE", 1)
+    running, most = 0, 0
+
+    async def examine(*_: object, **__: object) -> object:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.05)
+        running -= 1
+        raise BadReading("enough")
+
+    monkeypatch.setattr("relay.auth.verdict.examine", examine)
+    confinement = Confinement(Sandbox.BUBBLEWRAP, ["relay.intake.proof_worker"])
+    prover = Prover(confinement, ZoneResolver(), time.time, message_bytes=1024)
+    message = tmp_path / "message"
+    message.write_bytes(letter())
+
+    async def ask(address: str) -> None:
+        with pytest.raises(Refusal):
+            await prover.proofs(message, "alice@example.com", Envelope(ip_address(address), "x", ""))
+
+    await asyncio.gather(*(ask("192.0.2.1") for _ in range(3)))
+    assert most == 1
+    await asyncio.gather(ask("192.0.2.1"), ask("192.0.2.2"))
+    assert most == 2
+    await prover.close()
+    await confinement.close()

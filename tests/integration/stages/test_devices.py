@@ -135,6 +135,16 @@ async def test_a_machine_cannot_dial_what_the_policy_denies(lobby: Lobby) -> Non
     assert made.document_id is None
 
 
+async def test_a_machines_fax_needs_the_approval_that_its_number_needs(lobby: Lobby) -> None:
+    """Lost otherwise: who may not send by mail lays the paper into the machine."""
+    path = lobby.policy.folder / "p.yaml"
+    path.write_text(POLICY.replace("    limits:", "    approval: {by: [boss@example.com]}\n    limits:"))
+    await lobby.policy.reload()
+    await lobby.call(dials(CUSTOMER))
+    (made,) = lobby.faxes()
+    assert made.settings["approval"]["by"] == ["boss@example.com"]
+
+
 async def test_a_machines_call_that_was_cut_sends_nothing_and_says_so(lobby: Lobby) -> None:
     """Lost otherwise: the customer gets half a fax and then, when it is laid in again, the whole one."""
     await lobby.call(dials(CUSTOMER), Cause.LOST_CALL, pages=1)

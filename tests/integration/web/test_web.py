@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from converters import Broken
+from relay.callbacks.dialects import interfax_soap
 from relay.fax import Outbound
 from relay.ledger import submit
 from relay.mailer.language import Languages
@@ -321,3 +323,33 @@ async def test_the_server_runs_in_the_services_loop_and_gives_its_port_back(desk
         await server.close()
     with pytest.raises(OSError, match=r"."):
         await asyncio.open_connection("127.0.0.1", server.port)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET /health HTTP/1.1\r\nHost:",
+        b"POST /link/confirm/1-0/2/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nreason",
+        b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /hea",
+    ],
+    ids=["nothing", "half a header", "half a form", "half a second request"],
+)
+async def test_a_request_that_never_ends_is_let_go(desk: Desk, monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
+    """Lost otherwise: two hundred visitors who say nothing keep out all others, and the health page with them."""
+    monkeypatch.setattr("relay.web.server._REQUEST", 0.2)
+    server = await serve(build(services(desk)), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(begun)
+    with contextlib.suppress(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 3)
+    writer.close()
+    await server.close()
+
+
+def test_the_description_of_soap_callbacks_is_there_for_everybody(web: Browser) -> None:
+    """Lost otherwise: whoever wants a receiver made from our WSDL has to look for it in the source."""
+    answer = web.get("/callbacks/interfax.wsdl")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/xml")
+    assert answer.content == interfax_soap.wsdl()

@@ -82,7 +82,7 @@ async def office(**settings: Any) -> AsyncIterator[Office]:
     wanted = {"address": LOOPBACK, "port": 0, "media_ports": (first, first + 39), **settings}
     made = Office(SipNetwork(SipSettings(**wanted)))
     made.task = asyncio.create_task(made.network.run(made.came.put_nowait))
-    await asyncio.wait_for(made.network.up.wait(), 5)
+    await asyncio.wait_for(made.network.up.wait(), 30)
     try:
         yield made
     finally:

@@ -74,7 +74,7 @@ def resolver() -> Iterator[DnsResolver]:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield DnsResolver(["127.0.0.1"], port=server.getsockname()[1], patience=1.0)
+    yield DnsResolver([f"127.0.0.1:{server.getsockname()[1]}"], patience=1.0)
     stopped.set()
     thread.join()
     server.close()
@@ -104,6 +104,19 @@ def test_nothing_of_every_kind(resolver: DnsResolver) -> None:
 def test_the_machine_s_own_servers_are_the_default() -> None:
     """Lost otherwise: an administrator has to name servers that the machine knows already."""
     assert DnsResolver(patience=0.2).lookup("a..example", Kind.A) == NO_SUCH_NAME
+
+
+@pytest.mark.parametrize("written", ["192.0.2.1", "2001:db8::1", "[2001:db8::1]:5353", "192.0.2.1:5353"])
+def test_servers_are_written_as_addresses_and_ports(written: str) -> None:
+    """Lost otherwise: an administrator's own resolver cannot be named."""
+    DnsResolver([written])
+
+
+@pytest.mark.parametrize("written", ["", "ns.example.com", "192.0.2.1:", "192.0.2.1:x", ":53"])
+def test_what_is_no_server_is_told(written: str) -> None:
+    """Lost otherwise: a slip in the settings shows as mail that waits for ever."""
+    with pytest.raises(ValueError, match=r".+"):
+        DnsResolver([written])
 
 
 def test_the_fake_tells_the_same_kinds_of_nothing_apart() -> None:

@@ -63,7 +63,7 @@ def test_a_header_that_is_not_allowed_is_refused_by_name(tmp_path: Path) -> None
         (MailOption.RESOLUTION, "ultra", "has to be standard, fine or superfine"),
         (MailOption.PRIORITY, "10", "has to be 0, 1"),
         (MailOption.RETRIES, "3", "has to be 0, 1 or 2"),
-        (MailOption.MODE, "", "has to be auto, text or photo"),
+        (MailOption.MODE, "", "has to be auto, text, photo or quality"),
         (MailOption.PRIORITY, "-1", "has to be 0, 1"),
     ],
 )
@@ -142,5 +142,5 @@ def test_a_cover_is_the_numbers_and_the_mails_to_choose(
     """Lost otherwise: a cover page that nobody wants, or none."""
     own = number(tmp_path, "cover", more=f", body: {body}")
     assert asked({"cover": value} if value else {}, "Offer", own).covered(own) is covered
-    with pytest.raises(Refusal, match="has to be yes or no"):
+    with pytest.raises(Refusal, match="has to be yes, plain, office, letter or no"):
         asked({}, "Offer ::cover=maybe", own).covered(own)

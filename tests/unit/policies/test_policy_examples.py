@@ -12,6 +12,7 @@ import pytest
 import policies
 from policies import CallFacts, Facts, Junk, Proof, decide, decide_call, explain, json_schema, load
 from policies.document import Data, read
+from policies.endpoints import CallbackEvent, Trigger
 from policies.reference import render
 
 EXAMPLES = Path(policies.__file__).parent / "examples"
@@ -39,6 +40,8 @@ DOCS = Path(__file__).parents[3] / "docs"
             ["sends as +97237654321", "dialled as +12025550199"],
         ),
         ("office", "x@branch.example.com", Proof.DMARC, "+12025550199", ["sends as +97231234567"]),
+        ("office", "x@partner.example", Proof.CONFIRM, "+12025550199", ["sends as +97231234567"]),
+        ("office", "dana@example.com", Proof.AUTH, "202-555-0199", ["once dana@example.com or head@example.com has"]),
         ("first destinations", "alice@example.com", Proof.NONE, "+97235551234", ["becomes +97225551234", "250 2.0.0"]),
         ("first destinations", "alice@example.com", Proof.NONE, "+33142685300", ["no rule fits", "550 5.7.1"]),
         ("office retries", "x@example.com", Proof.DMARC, "+12025550199", ["sends as +97231234567"]),
@@ -84,7 +87,24 @@ def test_no_example_is_left_out() -> None:
         "rules.yaml",
         "inbound.yaml",
         "people.yaml",
+        "callbacks.yaml",
     }
+
+
+def test_the_example_of_callbacks_does_what_its_comments_say(tmp_path: Path) -> None:
+    """Who starts from the example would tell the wrong programs, or call what must not be called."""
+    for name in ("office", "callbacks"):
+        shutil.copy(EXAMPLES / f"{name}.yaml", tmp_path)
+    crm, archive = load(tmp_path).callbacks.values()
+    assert (crm.trigger, len(crm.delays), sum(crm.delays) > 30 * 3600) == (Trigger.STEP, 7, True)
+    assert (crm.networks, crm.tell, [str(one) for one in crm.secrets]) == (
+        frozenset(),
+        "admin@example.com",
+        ["env:CRM_SECRET"],
+    )
+    assert archive.events == {CallbackEvent.RECEIVED}
+    assert archive.delays == (60.0,) * 9
+    assert {str(network) for network in archive.networks} == {"192.168.10.0/24"}
 
 
 def test_the_example_of_calls_that_come_in_does_what_its_comments_say(tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""Claims by target: of a lane whose targets must not delay each other, however much waits for one of them.
+
+Each target has a row with ``due_at``, a lower bound: nothing for it is due earlier; none: nothing waits. A claim looks
+at the targets with the least ``due_at`` and takes one delivery of each, so that it costs the same whether one delivery
+waits or a million, and a target that does not answer holds up no other. All functions run inside a caller's
+transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from relay.store.queue import Claim
+from relay.store.tables import delivery, target
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from relay.store.queue import Lease
+
+#: The lanes that are claimed by target.
+LANES: Final = frozenset({"callback"})
+
+
+def _open(dialect: Any) -> Any:
+    row = dialect.insert(target)
+    earlier = sa.or_(target.c.due_at.is_(None), target.c.due_at > row.excluded.due_at)
+    keys = [target.c.lane, target.c.name]
+    return row.on_conflict_do_update(index_elements=keys, set_={"due_at": row.excluded.due_at}, where=earlier)
+
+
+_OPEN: Final = {"postgresql": _open(postgresql), "sqlite": _open(sqlite)}
+
+
+def open_target(connection: sa.Connection, lane: str, name: str, due_at: float) -> None:
+    """Note that something for a target is due at ``due_at``; nothing to do for a lane that is not claimed so."""
+    if lane not in LANES:
+        return
+    connection.execute(_OPEN[connection.dialect.name], {"lane": lane, "name": name, "due_at": due_at})
+
+
+def claim(
+    connection: sa.Connection, lane: str, lease: Lease, now: float, skip: Collection[str], limit: int
+) -> list[Claim]:
+    """Claim the first due delivery of each of up to ``limit`` targets that are not held and not in ``skip``."""
+    here = sa.and_(target.c.lane == lane, target.c.due_at <= now, target.c.suspended_at.is_(None))
+    query = (
+        sa.select(target.c.name)
+        .where(here, target.c.name.not_in(skip))
+        .order_by(target.c.due_at, target.c.name)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    claims = []
+    for name in connection.execute(query).scalars().all():
+        row = connection.execute(_HEAD, {"of_lane": lane, "of_target": name, "at": now}).first()
+        if row is None:
+            _settle(connection, lane, name, now)
+            continue
+        taken = {"one": row.id, "fence": row.fence + 1, "attempts": row.attempts + 1, **lease.values(now)}
+        connection.execute(_TAKE, taken)
+        # Behind all other targets that are due now: what waits for one must not keep the rest waiting.
+        connection.execute(_DUE, {"of_lane": lane, "of_name": name, "due_at": now})
+        claims.append(Claim(row.id, row.fence + 1, row))
+    return claims
+
+
+_TAKE: Final = (
+    delivery.update()
+    .where(delivery.c.id == sa.bindparam("one"))
+    .values({key: sa.bindparam(key) for key in ("fence", "attempts", "lease_owner", "lease_until")})
+)
+_DUE: Final = (
+    target.update()
+    .where(target.c.lane == sa.bindparam("of_lane"), target.c.name == sa.bindparam("of_name"))
+    .values(due_at=sa.bindparam("due_at"))
+)
+_elder = delivery.alias("elder")
+_is_due = delivery.c.state == sa.literal_column("'due'")
+_unblocked = ~sa.exists().where(
+    _elder.c.lane == delivery.c.lane,
+    _elder.c.order_key == delivery.c.order_key,
+    _elder.c.state == sa.literal_column("'due'"),
+    _elder.c.id < delivery.c.id,
+)
+_of_target = sa.and_(delivery.c.lane == sa.bindparam("of_lane"), delivery.c.target == sa.bindparam("of_target"))
+_HEAD: Final[sa.Select[Any]] = (
+    sa.select(delivery)
+    .where(
+        _of_target,
+        _is_due,
+        delivery.c.not_before <= sa.bindparam("at"),
+        sa.or_(delivery.c.lease_until.is_(None), delivery.c.lease_until < sa.bindparam("at")),
+        _unblocked,
+    )
+    .order_by(delivery.c.not_before, delivery.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_leased = sa.and_(delivery.c.lease_until.is_not(None), delivery.c.lease_until >= sa.bindparam("at"))
+_ready_at = sa.case((_leased, delivery.c.lease_until), else_=delivery.c.not_before)
+_EARLIEST: Final = sa.select(sa.func.min(_ready_at)).where(_of_target, _is_due, _unblocked)
+
+
+def _settle(connection: sa.Connection, lane: str, name: str, now: float) -> None:
+    """Correct ``due_at`` of a target that had nothing to give. What an elder blocks is opened by the elder's end."""
+    earliest = connection.execute(_EARLIEST, {"of_lane": lane, "of_target": name, "at": now}).scalar()
+    if earliest is None or earliest > now:
+        connection.execute(target.update().where(target.c.lane == lane, target.c.name == name).values(due_at=earliest))

@@ -1,0 +1,293 @@
+"""The callback lane against a receiver that misbehaves, with the tests' own clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from policies.endpoints import PRESETS, CallbackEvent, Dialect, Trigger
+from relay.callbacks.dialects import DIALECTS
+from relay.outbox import replay, resume
+from relay.store.tables import delivery, event
+from transport.seam import Cause
+
+from .desk import CallbackDesk, confirmed, ended, endpoint
+from .misbehaving import Receiver, receiver
+
+_DAY = 86400.0
+_SENT = frozenset({CallbackEvent.SENT})
+
+
+def bodies(there: Receiver) -> list[dict[str, Any]]:
+    """Return what a receiver got, as JSON."""
+    return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in there.requests]
+
+
+def headers(request: bytes) -> dict[str, str]:
+    """Return a request's headers."""
+    lines = request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+
+@pytest.mark.parametrize("name", ["standard", "sfax", "assinaturas", "esms"])
+async def test_each_preset_is_followed_to_the_attempt(desk: CallbackDesk, name: str) -> None:
+    """A receiver that was down for a while would never hear, or one that is down for good would be called for ever."""
+    preset = PRESETS[Dialect(name)]
+    async with receiver("status", "500") as there:
+        desk.has(endpoint("crm", there.port, delays=preset, suspend_after=None, events=_SENT))
+        desk.sent(confirmed())
+        made = []
+        lane, began = desk.callback_lane(), desk.clock.now
+        for pause in (0.0, *preset, 2 * _DAY):
+            desk.clock.now += pause - 1 if pause else 0
+            await desk.settle(lane)
+            desk.clock.now += 1 if pause else 0
+            await desk.settle(lane)
+            made.append(len(desk.calls()))
+        await lane._client.close()
+        assert made == [*range(1, len(preset) + 2), len(preset) + 1]
+        assert [row.at - began for row in desk.calls()] == [sum(preset[:count]) for count in range(len(preset) + 1)]
+        assert [row.result for row in desk.calls()] == ["retry"] * len(preset) + ["failed"]
+        assert desk.waiting() == []
+
+
+def test_the_presets_are_those_of_the_dialects() -> None:
+    """The policy's reference would promise another schedule than the dialect's document does."""
+    for dialect, preset in PRESETS.items():
+        assert preset == DIALECTS[dialect.value].PRESET
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [
+        ("hang", "no whole answer within 1 seconds"),
+        ("huge", "the answer is longer than 64 KiB"),
+        ("huge head", "it closed the connection, or did not answer in HTTP"),
+        ("half", "it closed the connection, or did not answer in HTTP"),
+        ("slowly", "no whole answer within 1 seconds"),
+        ("endless 1xx", "no whole answer within 1 seconds"),
+        ("nothing", "it closed the connection, or did not answer in HTTP"),
+        ("garbage", "it closed the connection, or did not answer in HTTP"),
+        ("redirect", "302: redirects are not followed"),
+    ],
+)
+async def test_a_receiver_that_misbehaves_is_a_failure_in_time(desk: CallbackDesk, behaviour: str, why: str) -> None:
+    """One broken receiver could hold the relay's memory or its connections, or pass for a success."""
+    async with receiver(behaviour, "http://127.0.0.1:9/") as there:
+        desk.has(endpoint("crm", there.port, events=_SENT))
+        desk.sent(confirmed())
+        await desk.settle()
+        (call,) = desk.calls()
+        assert (call.result, call.reason) == ("retry", why)
+        assert call.seconds < 2
+        assert there.sent < 8 * 1024 * 1024
+        there.behaviour = "ok"
+        desk.clock.now += 5
+        await desk.settle()
+        assert [row.result for row in desk.calls()] == ["retry", "done"]
+
+
+async def test_broken_tls_is_a_failure(desk: CallbackDesk) -> None:
+    """A receiver whose TLS is broken would pass for a success, or hang."""
+    async with receiver("not tls") as there:
+        desk.has(endpoint("crm", there.port, url=f"https://127.0.0.1:{there.port}/"))
+        desk.sent(confirmed())
+        await desk.settle()
+        (call,) = desk.calls()
+        assert call.reason.startswith("no TLS connection")
+
+
+async def test_a_receiver_that_refuses_connections_comes_back_after_a_day(desk: CallbackDesk) -> None:
+    """What happened while a receiver was down for a day would be lost."""
+    async with receiver("ok") as there:
+        port = there.port
+    desk.has(endpoint("crm", port))
+    fax_id = desk.sent(confirmed())
+    await desk.live(_DAY, 1800.0)
+    assert {row.result for row in desk.calls()} == {"retry"}
+    async with receiver("ok", port=port) as there:
+        desk.clock.now += _DAY
+        await desk.settle()
+        told = bodies(there)
+    assert [row.result for row in desk.calls()][-1] == "done"
+    assert [one["type"] for one in told] == ["fax.sent", "submission.completed"]
+    assert str(fax_id) in json.dumps(told[0])
+
+
+async def test_retry_after_lengthens_the_wait(desk: CallbackDesk) -> None:
+    """A receiver that is too busy would be called all the more."""
+    async with receiver("status", "429 Retry-After: 600") as there:
+        desk.has(endpoint("crm", there.port))
+        desk.sent(confirmed())
+        lane = desk.callback_lane()
+        await desk.settle(lane)
+        there.behaviour = "ok"
+        desk.clock.now += 599
+        await desk.settle(lane)
+        assert len(desk.calls()) == 1
+        desk.clock.now += 1
+        await desk.settle(lane)
+        await lane._client.close()
+        assert [row.status for row in desk.calls()] == [429, 200, 200]
+
+
+async def test_410_suspends_at_once_and_what_is_held_goes_out_in_order(desk: CallbackDesk) -> None:
+    """A receiver that is gone would be called for days, or what happened meanwhile would be lost."""
+    async with receiver("status", "410") as there:
+        desk.has(endpoint("crm", there.port, trigger=Trigger.ACTION, tell="admin@example.com"))
+        desk.sent(confirmed())
+        await desk.settle()
+        assert [row.status for row in desk.calls()] == [410]
+        assert desk.standing("crm").suspended_at is not None
+        desk.clock.now += 10 * _DAY
+        desk.sent(confirmed())
+        await desk.settle()
+        assert len(there.requests) == 1
+        (alarm,) = desk.alarms()
+        assert (alarm["endpoint"], alarm["what"], alarm["why"]) == ("crm", "suspended", "410: the endpoint is gone")
+        await asyncio.to_thread(desk.mail_all)
+        (mail,) = desk.mails()
+        assert mail["To"] == "admin@example.com"
+        assert "faxrelay callback resume crm" in str(mail.get_body(("plain",)))
+        there.behaviour, there.requests = "ok", []
+        held = len(desk.waiting())
+        assert await desk.store.write(resume, "callback", "crm", desk.clock()) == held
+        await desk.settle()
+        told = bodies(there)
+        assert len(told) == held
+        by_fax: dict[str, list[int]] = {}
+        for one in told:
+            by_fax.setdefault(one["data"]["fax"]["id"], []).append(one["data"]["sequence"])
+        assert len(by_fax) == 2
+        assert all(order == sorted(order) for order in by_fax.values())
+        assert desk.waiting() == []
+
+
+async def test_failures_in_a_row_suspend_and_tell_the_person_and_the_others_once(desk: CallbackDesk) -> None:
+    """A dead receiver would be called for ever, and nobody would know."""
+    async with receiver("status", "500") as broken, receiver("ok") as well:
+        desk.has(
+            endpoint("crm", broken.port, delays=(60.0,) * 50, suspend_after=20, tell="admin@example.com"),
+            endpoint("watch", well.port, events=frozenset({CallbackEvent.SUSPENDED})),
+        )
+        desk.sent(confirmed())
+        await desk.live(3600, 60.0)
+        assert len(broken.requests) == 20
+        assert [one["what"] for one in desk.alarms()] == ["suspended"]
+        assert [one["type"] for one in bodies(well)] == ["callback.suspended"]
+        assert len(desk.waiting()) == 2
+
+
+async def test_a_success_in_between_starts_the_count_of_failures_anew(desk: CallbackDesk) -> None:
+    """An endpoint that fails now and then would be suspended."""
+    async with receiver("status", "500") as there:
+        desk.has(endpoint("crm", there.port, delays=(60.0,) * 50, suspend_after=3))
+        desk.sent(confirmed())
+        lane = desk.callback_lane()
+        for behaviour in ("status", "status", "ok", "status", "status"):
+            there.behaviour = behaviour
+            await desk.outbox(lane).route()
+            await desk.outbox(lane).step(lane)
+            desk.clock.now += 60
+        await lane._client.close()
+        assert desk.standing("crm").suspended_at is None
+        assert desk.target("crm").failures == 2
+
+
+async def test_a_call_that_is_given_up_is_mailed_once_until_something_succeeds(desk: CallbackDesk) -> None:
+    """The person of an endpoint would hear nothing of what was lost, or a mail for each call."""
+    async with receiver("status", "500") as there:
+        desk.has(endpoint("crm", there.port, delays=(), suspend_after=None, tell="admin@example.com"))
+        for _ in range(3):
+            desk.sent(confirmed())
+        await desk.settle()
+        assert [one["what"] for one in desk.alarms()] == ["failed"]
+        there.behaviour = "ok"
+        desk.sent(confirmed())
+        await desk.settle()
+        there.behaviour = "status"
+        desk.sent(confirmed())
+        await desk.settle()
+        assert [one["what"] for one in desk.alarms()] == ["failed", "failed"]
+
+
+async def test_what_was_rolled_back_is_not_told(desk: CallbackDesk) -> None:
+    """A receiver would hear of a fax that never was."""
+    async with receiver("ok") as there:
+        desk.has(endpoint("crm", there.port, trigger=Trigger.ACTION))
+
+        class Rolled(Exception):
+            """The change fails at its end."""
+
+        real = desk.store.write_now
+
+        def failing(work: Any, *args: Any, **more: Any) -> Any:
+            def all_of_it(connection: sa.Connection) -> Any:
+                work(connection, *args, **more)
+                raise Rolled
+
+            return real(all_of_it)
+
+        desk.store.write_now = failing  # type: ignore[method-assign]
+        with pytest.raises(Rolled):
+            desk.sent(confirmed())
+        desk.store.write_now = real  # type: ignore[method-assign]
+        await desk.settle()
+        assert there.requests == []
+        assert desk.rows(event) == []
+
+
+async def test_policy_suspension_holds_and_lets_go(desk: CallbackDesk) -> None:
+    """What an admin suspends in a file would be called nevertheless, or forgotten."""
+    async with receiver("ok") as there:
+        desk.has(endpoint("crm", there.port, suspended=True))
+        desk.sent(confirmed())
+        await desk.settle()
+        assert there.requests == []
+        assert len(desk.waiting()) == 2
+        desk.change("crm", suspended=False)
+        await desk.settle()
+        assert [one["type"] for one in bodies(there)] == ["fax.sent", "submission.completed"]
+
+
+async def test_a_replay_tells_the_same_event_again(desk: CallbackDesk) -> None:
+    """A receiver that lost what it was told could not have it again, or could not know that it is the same."""
+    async with receiver("ok") as there:
+        desk.has(endpoint("crm", there.port, events=_SENT))
+        desk.sent(confirmed())
+        await desk.settle()
+        (done,) = [row for row in desk.rows(delivery) if row.lane == "callback"]
+        await desk.store.write(replay, desk.ids, done.id, desk.clock())
+        await desk.settle()
+        first, second = (headers(request)["webhook-id"] for request in there.requests)
+        assert first == second
+
+
+async def test_an_answer_is_kept_and_told_as_text(desk: CallbackDesk) -> None:
+    """Nobody could see what a receiver answered, or its bytes would reach a database that cannot hold them."""
+    async with receiver("ok", "\x00" + "<b>" + "x" * 9000) as there:
+        desk.has(endpoint("crm", there.port, events=_SENT))
+        desk.sent(confirmed())
+        await desk.settle()
+        (call,) = desk.calls()
+        assert call.body.startswith("\ufffd<b>xxx")
+        assert len(call.body) == 4096
+
+
+async def test_one_fax_that_waits_holds_up_no_other(desk: CallbackDesk) -> None:
+    """One call that fails would delay what is told of every other fax."""
+    async with receiver("status", "500") as there:
+        desk.has(endpoint("crm", there.port, events=frozenset({CallbackEvent.SENT, CallbackEvent.COMPLETED})))
+        desk.sent(confirmed())
+        lane = desk.callback_lane()
+        await desk.settle(lane)
+        there.behaviour = "ok"
+        desk.sent(ended(Cause.BUSY), confirmed())
+        await desk.settle(lane)
+        await lane._client.close()
+        faxes = [one["data"]["fax"]["id"] for one in bodies(there)]
+        assert len(set(faxes)) == 2
