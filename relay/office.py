@@ -156,6 +156,20 @@ def opened(settings: Settings, stack: contextlib.AsyncExitStack) -> Office | Non
     return office
 
 
+def for_once(settings: Settings, stack: contextlib.AsyncExitStack) -> Office | None:
+    """Return what opens the Office documents of one command: no spares, and a profile of its own where it must be.
+
+    The service's profile is used where its data are ours to write.
+    """
+    if missing():
+        return None
+    ours = os.access(settings.data, os.W_OK)
+    folder = settings.data if ours else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    office = Office(settings.confinement, folder / "office", spares=0)
+    stack.push_async_callback(office.close)
+    return office
+
+
 def missing() -> str:
     """Return which Debian package Office documents lack on this machine, '' where nothing is missing."""
     if not SOFFICE.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from converters import Broken, Converter, Mode, Paper, Refused, Rendering, Resolution, Source
+from relay import office
 from relay.cli.session import REFUSED, json_option, settings_of, show, stop
 from relay.confine import Confinement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relay.confine import Sandbox
+    from relay.settings import Settings
 
 #: What was done to a page, for people.
 _TREATMENTS = {
@@ -61,9 +63,9 @@ def convert(
 ) -> None:
     """Make one fax document of FILES, in their order, as the relay would send it. Nothing is sent."""
     rendering = Rendering.of_settings(resolution, mode, paper, max_pages)
-    sandbox = settings_of(context).confinement
+    settings = settings_of(context)
     try:
-        made = asyncio.run(_convert(sandbox, files, rendering, output, preview))
+        made = asyncio.run(_convert(settings, files, rendering, output, preview))
     except Refused as refused:
         stop(refused.sentence, REFUSED)
     except (Broken, OSError) as fault:
@@ -73,11 +75,12 @@ def convert(
 
 
 async def _convert(
-    sandbox: Sandbox, files: Sequence[Path], rendering: Rendering, output: Path, preview: Path | None
+    settings: Settings, files: Sequence[Path], rendering: Rendering, output: Path, preview: Path | None
 ) -> dict[str, Any]:
     """Convert into a file beside the output, which takes its place when it is whole."""
-    confinement = Confinement(sandbox, ["converters.worker"])
-    converter = Converter(confinement)
+    confinement = Confinement(settings.confinement, ["converters.worker"])
+    stack = contextlib.AsyncExitStack()
+    converter = Converter(confinement, office=office.for_once(settings, stack))
     draft = output.with_name(f".{output.name}.part")
     try:
         made = await converter.to_fax([Source(file.name, "", file) for file in files], rendering, draft)
@@ -90,6 +93,7 @@ async def _convert(
         draft.replace(output)
     finally:
         draft.unlink(missing_ok=True)
+        await stack.aclose()
         await confinement.close()
     return {
         "output": str(output),

@@ -217,3 +217,12 @@ def test_a_file_that_cannot_be_converted_leaves_no_output(tmp_path: Path) -> Non
     assert done.exit_code == 1
     assert '"broken.pdf"' in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.pdf"]
+
+
+def test_office_documents_are_converted_without_a_trace(tmp_path: Path) -> None:
+    """Lost otherwise: what a letter will look like at the far end can be seen for PDFs alone."""
+    letter = DOCUMENTS.parent / "formats" / "letter.docx"
+    done = run(tmp_path / "none", "convert", str(letter), "-o", str(tmp_path / "out.tif"), "--json")
+    assert done.exit_code == 0, done.output
+    assert [page["source"] for page in json.loads(done.stdout)["pages"]] == ["letter.docx", "letter.docx"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.tif"]
