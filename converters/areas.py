@@ -36,6 +36,8 @@ _WRITING = 0.012
 _WORD, _FULL = 4, 0.12
 #: Holes in an area that are narrower than this, in cells, are writing.
 _HOLE = 5
+#: What is nearer to an area than the strokes of a large letter are wide, in cells across, and most of it.
+_LETTER, _MOST = 7, 0.5
 #: Share of a cell's pixels that must be at its level.
 _OWN = 0.3
 #: Areas without writing: darker ones are black; larger ones (in cells, and cells across) are hatched; the rest is
@@ -132,8 +134,18 @@ def _decide(
     black = lightly | (silent & (mean < _BLACK))
     large = silent & ~black & (sizes >= _LEAST_HATCHED) & (inside > 0)
     black |= silent & ~large & (mean < _HALF_TONE)
+    joined = large & _beside(lightly, labels, level, sizes)
     black[0] = large[0] = False
-    return black[labels], large[labels]
+    return (black | joined)[labels], (large & ~joined)[labels]
+
+
+def _beside(
+    written: NDArray[np.bool_], labels: NDArray[np.int32], level: Gray, sizes: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return the areas that lie close to one that is ``written`` on, at its level: the inside of a letter on it."""
+    tone = dilated(np.where(written[labels], level, 0).astype(np.uint8), _LETTER, _LETTER)
+    same = (tone > 0) & (cv2.absdiff(tone, level) <= _TOLERANCE)
+    return np.bincount(labels.ravel(), same.ravel(), minlength=len(sizes)) / sizes > _MOST
 
 
 def _paint_hatch(ink: Mask, paper: Paper, level: Gray, hatch: Mask, y_dpi: int) -> None:
