@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 
 import pytest
 
@@ -165,7 +166,10 @@ async def test_a_message_that_cannot_be_taken_for_days_is_refused(office: Office
     now = [1_800_000_000.0]
     result = "dmarc=pass header.from=example.net"
     dovecot.put(*(letter(number, sender="quota@example.net", result=result) for number in (1, 2)))
-    office.serve(clock=lambda: now[0])
+    began = time.monotonic()
+    office.serve(
+        clock=lambda: now[0] + time.monotonic() - began
+    )  # it goes on: the next look may be put off after the leap
     await until(lambda: office.fates == ["accepted", "waiting"])
     assert office.answers == []
     now[0] += PATIENCE + 10
