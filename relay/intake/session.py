@@ -390,9 +390,7 @@ class LmtpSession(MailSession):
         """Refuse SMTP's greeting: its client would expect one answer to a message."""
         await self.push("500 5.5.1 This is LMTP: say LHLO.")
 
-    async def smtp_HELO(self, _arg: str | None) -> None:  # noqa: N802  the library's name
-        """Refuse SMTP's greeting."""
-        await self.push("500 5.5.1 This is LMTP: say LHLO.")
+    smtp_HELO = smtp_EHLO  # noqa: N815  the library's name
 
 
 @functools.cache

@@ -69,8 +69,6 @@ class SmtpServer:
         self._blobs = blobs
         self._logins = logins
         self.prover = prover
-        #: The certificates of the listeners, for the health page.
-        self.certificates: list[Certificate] = []
         self._servers: list[asyncio.Server] = []
         self._taking: dict[Client, asyncio.Task[list[str]]] = {}
         self._sessions: dict[Client, object] = {}
@@ -98,8 +96,6 @@ class SmtpServer:
     async def _listen(self, listener: Listener, found: socket.socket | None) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         certificate = Certificate.of_listener(listener, time.time)
-        if certificate is not None:
-            self.certificates.append(certificate)
         factory = self._session_factory(listener, certificate)
         if found is not None and listener.path is None:
             return await loop.create_server(factory, sock=found, backlog=512)
