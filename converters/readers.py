@@ -40,11 +40,16 @@ Drawn = tuple[int, Gray | Page]
 Reader = Callable[[File, Rendering, int], Iterator[Drawn]]
 
 
-def read(file: File) -> bytes:
-    """Return a source's bytes; raises :class:`Refused` for one that is larger than any reader takes."""
+def check_size(file: File) -> None:
+    """Raise :class:`Refused` for a source that is larger than any reader takes."""
     size = os.fstat(file.descriptor).st_size
     if size > MOST_BYTES:
         raise Refused(Reason.TOO_LARGE, detail=f" ({size // 1_000_000} MB)")
+
+
+def read(file: File) -> bytes:
+    """Return a source's bytes; raises as :func:`check_size` does."""
+    check_size(file)
     with open(file.descriptor, "rb", closefd=False) as stream:
         stream.seek(0)
         return stream.read()
@@ -60,12 +65,15 @@ def _tiff(file: File, rendering: Rendering, room: int) -> Iterator[Drawn]:
     if fax is not None:
         yield from enumerate(fax, 1)
     else:
-        yield from images.pages(read(file), "TIFF", rendering, room)
+        yield from _picture("TIFF", file, rendering, room)
 
 
 def _picture(form: str, file: File, rendering: Rendering, room: int) -> Iterator[Drawn]:
     """Draw a picture; ``form`` is Pillow's name of its format."""
-    yield from images.pages(read(file), form, rendering, room)
+    check_size(file)
+    with open(file.descriptor, "rb", closefd=False) as stream:
+        stream.seek(0)
+        yield from images.pages(stream, form, rendering, room)
 
 
 def _text(file: File, rendering: Rendering, room: int) -> Iterator[Drawn]:

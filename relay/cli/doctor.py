@@ -65,6 +65,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Yield what there is to say of this machine under these settings."""
     yield _library("spandsp", "libspandsp.so.2", "libspandsp2", "the fax modem")
     yield _library("tiff", "libtiff.so.6", "libtiff6", "fax pages")
+    yield _library("png16", "libpng16.so.16", "libpng16-16", "large PNG pictures")
     yield _library("pango-1.0", "libpango-1.0.so.0", "libpango-1.0-0 libpangoft2-1.0-0", "receipts and text")
     yield _fonts()
     yield _office()
