@@ -17,6 +17,7 @@ from pypdfium2 import raw
 
 from converters import page as paging
 from converters.errors import Reason, Refused
+from converters.lighten import lightened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def pages(data: bytes, rendering: Rendering, room: int) -> Iterator[tuple[int, p
     ``room``: how many pages the fax still has. Raises :class:`Refused`: ``ENCRYPTED``, ``DAMAGED``, ``NO_PAGES``,
     ``TOO_MANY_PAGES``, ``TOO_LARGE``.
     """
-    document = opened(data)
+    document = opened(lightened(data))
     try:
         count = len(document)
         if count == 0:

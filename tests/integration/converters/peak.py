@@ -20,11 +20,15 @@ from converters.launcher import Allowance
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """What a conversion took and made. ``megabytes``: of 1,000,000 bytes; ``refused``: why, '' if it was not."""
+    """What a conversion took and made.
+
+    ``megabytes``: of 1,000,000 bytes; ``least``: coded bytes of its emptiest page; ``refused``: why, '' if it was not.
+    """
 
     name: str
     megabytes: float
     pages: int
+    least: int
     refused: str
 
 
@@ -51,7 +55,8 @@ def _converted(document: Path) -> Peak:
     told = json.loads(os.pread(answer, 1_000_000, 0) or b'{"refused": {"reason": "died"}}')
     os.close(answer)
     refused = told.get("refused", {}).get("reason", "") or told.get("broken", "")
-    return Peak(document.name, usage.ru_maxrss * 1024 / 1e6, len(told.get("done", [])), refused)
+    sizes = [page[6] for page in told.get("done", [])]
+    return Peak(document.name, usage.ru_maxrss * 1024 / 1e6, len(sizes), min(sizes, default=0), refused)
 
 
 if __name__ == "__main__":
