@@ -1,8 +1,8 @@
 """Writes the sample files of every format anew (``python -m tests.data.formats.make``).
 
-Each is made by a real program: LibreOffice writes the Office formats from the flat sources, Ghostscript the PDF and the
-fax TIFFs, libheif, libavif and libwebp (in Pillow) the pictures. The results are committed, so that a test sees what a
-given release of a program wrote.
+Each is made by a real program: LibreOffice writes the Office formats from the flat sources, Ghostscript a PDF and the
+fax TIFFs, libheif, libavif and libwebp (in Pillow) pictures; see :mod:`.cameras`, :mod:`.scanners` and
+:mod:`.producers` for theirs. The results are committed, so that a test sees what a given release of a program wrote.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 from PIL import Image, ImageDraw, ImageFont
+
+from . import cameras, producers, scanners
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "sources"
@@ -121,3 +123,6 @@ if __name__ == "__main__":
     office()
     pictures()
     ghostscript()
+    cameras.make(photograph(480, 315), HERE)
+    scanners.make(HERE)
+    producers.make(photograph(480, 315), HERE)

@@ -13,10 +13,11 @@ import struct
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pikepdf
-from PIL import Image
 from pikepdf import Array, Dictionary, Name, Stream
+from PIL import Image
 
 from .scanners import sheet
 
@@ -33,7 +34,14 @@ def make(scene: Image.Image, folder: Path) -> None:
         _browsers(work, folder)
         _run("rsvg-convert", "-f", "pdf", "-o", folder / "cairo.pdf", folder / "plan.svg")
         _run("pdftex", "-interaction=batchmode", f"-output-directory={work}", SOURCES / "report.tex")
-        shutil.copy(work / "report.pdf", folder / "tex.pdf")
+        _run(
+            "qpdf",
+            "--object-streams=generate",
+            "--recompress-flate",
+            "--compression-level=9",
+            work / "report.pdf",
+            folder / "tex.pdf",
+        )
         with (folder / "groff.pdf").open("wb") as out:
             subprocess.run(["groff", "-t", "-ms", "-Tpdf", SOURCES / "memo.ms"], check=True, stdout=out)
     web = folder / "chromium.pdf"
@@ -62,7 +70,7 @@ def _run(*command: object) -> None:
     subprocess.run(words, check=True, capture_output=True, env=os.environ | {"QT_QPA_PLATFORM": "offscreen"})
 
 
-def _page(document: pikepdf.Pdf, content: str, size: tuple[int, int] = _A4, **resources: object) -> pikepdf.Page:
+def _page(document: pikepdf.Pdf, content: str, size: tuple[int, int] = _A4, **resources: Any) -> pikepdf.Page:
     page = document.add_blank_page(page_size=size)
     helvetica = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica)
     page.obj.Resources = Dictionary(Font=Dictionary(F=helvetica), **resources)
@@ -96,11 +104,15 @@ def _wide(document: pikepdf.Pdf) -> None:
 def _form(document: pikepdf.Pdf) -> None:
     """A filled form whose fields have values and no appearances: the reader has to draw them."""
     page = _page(document, _line("Name:", 60, 715) + _line("Agreed:", 60, 665) + _line("Town:", 60, 615))
-    font = Dictionary(Helv=page.obj.Resources.Font.F, ZaDb=Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.ZapfDingbats))
+    font = Dictionary(
+        Helv=page.obj.Resources.Font.F, ZaDb=Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.ZapfDingbats)
+    )
 
-    def field(box: list[int], **more: object) -> Dictionary:
+    def field(box: list[int], **more: Any) -> Dictionary:
         return document.make_indirect(
-            Dictionary(Type=Name.Annot, Subtype=Name.Widget, Rect=Array(box), F=4, DA=b"/Helv 14 Tf 0 g", P=page.obj, **more)
+            Dictionary(
+                Type=Name.Annot, Subtype=Name.Widget, Rect=Array(box), F=4, DA=b"/Helv 14 Tf 0 g", P=page.obj, **more
+            )
         )
 
     border = Dictionary(BC=Array([0, 0, 0]))
@@ -157,8 +169,12 @@ def _layers(document: pikepdf.Pdf) -> None:
 
 def _type3(document: pikepdf.Pdf) -> None:
     """A font whose letters are drawings: a bitmap and a path, as old TeX and label programs have them."""
-    letter = b"600 0 0 0 600 600 d1 600 0 0 600 0 0 cm BI /W 8 /H 8 /IM true /BPC 1 ID \xff\x81\xbd\xa5\xa5\xbd\x81\xff EI"
-    shapes = Dictionary(a=Stream(document, letter), b=Stream(document, b"700 0 0 0 600 600 d1 0 0 m 300 600 l 600 0 l f"))
+    letter = (
+        b"600 0 0 0 600 600 d1 600 0 0 600 0 0 cm BI /W 8 /H 8 /IM true /BPC 1 ID \xff\x81\xbd\xa5\xa5\xbd\x81\xff EI"
+    )
+    shapes = Dictionary(
+        a=Stream(document, letter), b=Stream(document, b"700 0 0 0 600 600 d1 0 0 m 300 600 l 600 0 l f")
+    )
     font = Dictionary(
         Type=Name.Font, Subtype=Name.Type3, FontBBox=Array([0, 0, 700, 700]), FontMatrix=Array([0.001, 0, 0, 0.001, 0, 0]),
         CharProcs=shapes, Encoding=Dictionary(Type=Name.Encoding, Differences=Array([97, Name.a, Name.b])),
@@ -200,19 +216,19 @@ def _unembedded(document: pikepdf.Pdf) -> None:
     page.obj.Contents = Stream(document, content.encode())
 
 
-def _image(document: pikepdf.Pdf, data: bytes, coding: Name, size: tuple[int, int], **more: object) -> Stream:
+def _image(document: pikepdf.Pdf, data: bytes, coding: Name, size: tuple[int, int], **more: Any) -> Stream:
     picture = Stream(document, b"", Type=Name.XObject, Subtype=Name.Image, Width=size[0], Height=size[1], **more)
     picture.write(data, filter=coding)
     return picture
 
 
 def _jbig2(document: pikepdf.Pdf) -> None:
-    """A scan in black and white as machines with "compact PDF" write it: one generic region, coded by MMR (T.88 6.2)."""
+    """A scan in black and white as machines with "compact PDF" write it: one region, coded by MMR (T.88 6.2)."""
     page = sheet("Compact PDF", 1240, 1754).convert("L").point(lambda value: 255 * (value > 128)).convert("1")
     out = io.BytesIO()
     page.save(out, "TIFF", compression="group4", strip_size=1 << 30, tiffinfo={262: 0})
     with Image.open(io.BytesIO(out.getvalue())) as coded:
-        offset, length = coded.tag_v2[273][0], coded.tag_v2[279][0]
+        offset, length = (coded.tag_v2[tag][0] for tag in (273, 279))  # type: ignore[attr-defined]
     strip = out.getvalue()[offset : offset + length]
     size = struct.pack(">II", *page.size)
     region = size + struct.pack(">IIBB", 0, 0, 0, 1) + strip

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -24,7 +25,12 @@ def sheet(title: str, width: int, height: int) -> Image.Image:
     pen.text((width // 9, width // 12 + size // 2), title, fill="white", font=_font("LiberationSans-Bold.ttf", size))
     for line in range((height - 5 * size) // (2 * size)):
         where = (width // 12, width // 12 + 3 * size + 2 * size * line)
-        pen.text(where, f"{line + 1}. The levels were read at seven", fill=(40, 40, 44), font=_font("LiberationSerif-Regular.ttf", size))
+        pen.text(
+            where,
+            f"{line + 1}. The levels were read at seven",
+            fill=(40, 40, 44),
+            font=_font("LiberationSerif-Regular.ttf", size),
+        )
     return page
 
 
@@ -53,7 +59,9 @@ def make(folder: Path) -> None:
             _run("tiffset", "-u", tag, folder / "silent.tif")
         deep = np.asarray(sheet("Sixteen bits", 620, 877).convert("L"), np.uint16) * 257
         Image.fromarray(deep).save(folder / "sixteen.tif", compression="tiff_adobe_deflate", dpi=(150, 150))
-        sheet("Ink for print", 480, 680).convert("CMYK").save(folder / "ink.tif", compression="tiff_lzw", dpi=(150, 150))
+        sheet("Ink for print", 480, 680).convert("CMYK").save(
+            folder / "ink.tif", compression="tiff_lzw", dpi=(150, 150)
+        )
         for orientation, turn in ((6, Image.Transpose.ROTATE_90), (3, Image.Transpose.ROTATE_180)):
             path = folder / f"lying-{orientation}.tif"
             sheet("Turned", 620, 877).convert("L").transpose(turn).save(path, compression="tiff_lzw", dpi=(150, 150))
@@ -66,7 +74,7 @@ def make(folder: Path) -> None:
 
 def _feeder(work: Path, target: Path) -> None:
     """One stack through the feeder: black and white at 300 dpi, colour, gray on A5, a landscape sheet."""
-    parts: list[tuple[Image.Image, dict[str, object]]] = [
+    parts: list[tuple[Image.Image, dict[str, Any]]] = [
         (sheet("Sheet 1: letter", 1654, 2339).convert("L").point(lambda value: 255 * (value > 128)).convert("1"),
          {"compression": "group4", "dpi": (200, 200)}),
         (sheet("Sheet 2: colour", 608, 864), {"compression": "jpeg", "quality": 40, "dpi": (150, 150)}),
@@ -81,7 +89,7 @@ def _feeder(work: Path, target: Path) -> None:
 
 
 def _old_jpeg(path: Path) -> None:
-    """JPEG as TIFF 6.0 section 22 had it, whole in one place: no program writes it any more, archives are full of it."""
+    """JPEG as TIFF 6.0 section 22 had it: no program writes it any more, archives are full of it."""
     coded = io.BytesIO()
     sheet("Old JPEG", 620, 877).save(coded, "JPEG", quality=50)
     data = coded.getvalue()

@@ -15,6 +15,8 @@ from PIL import Image, ImageFilter
 
 from converters import Converter, Reason, Refused, Rendering, Resolution, Source
 
+from ...data.formats.references import ALIKE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,6 +29,13 @@ DRAWN = [
     ("camera.jpg", 1), ("print.jpg", 1), ("photo.webp", 1), ("photo.avif", 1), ("phone.heic", 1), ("film.gif", 1),
     ("old.bmp", 1), ("deep.png", 1), ("clear.png", 1), ("scan.tif", 2), ("g3.tif", 1), ("g32d.tif", 1), ("mh.tif", 1),
     ("ghostscript.pdf", 2), ("page.html", 1), ("plan.svg", 1), ("notes.md", 1), ("list.csv", 1),
+    ("turned-1.jpg", 1), ("turned-2.jpg", 1), ("turned-3.jpg", 1), ("turned-4.jpg", 1), ("turned-5.jpg", 1),
+    ("turned-6.jpg", 1), ("turned-7.jpg", 1), ("turned-8.jpg", 1), ("burst.jpg", 1), ("screenshot.png", 1),
+    ("feeder.tif", 4), ("tiled.tif", 1), ("planes.tif", 1), ("palette.tif", 1), ("metric.tif", 1), ("silent.tif", 1),
+    ("sixteen.tif", 1), ("ink.tif", 1), ("reversed.tif", 1), ("old-jpeg.tif", 1), ("lying-3.tif", 1),
+    ("lying-6.tif", 1), ("chromium.pdf", 1), ("webkit.pdf", 1), ("cairo.pdf", 1), ("tex.pdf", 1), ("groff.pdf", 2),
+    ("linear.pdf", 1), ("cropped.pdf", 3), ("wide.pdf", 3), ("form.pdf", 1), ("notes.pdf", 1), ("layers.pdf", 1),
+    ("type3.pdf", 1), ("unembedded.pdf", 1), ("jbig2.pdf", 1), ("jpx.pdf", 1),
 ]  # fmt: skip
 OFFICE = [
     ("letter.docx", 2), ("letter.doc", 2), ("letter.rtf", 2), ("letter.odt", 2), ("sheet.xlsx", 1), ("sheet.xls", 1),
@@ -67,7 +76,13 @@ async def test_a_file_looks_as_it_should(
 ) -> None:
     """Lost otherwise: a picture arrives upside down, black, or cut, and is called sent."""
     for number, picture in enumerate(await _drawn(converter, formats / name, pages, tmp_path), 1):
-        _looks_like(picture, formats / "references" / f"{name}-{number}.png")
+        _looks_like(picture, formats / "references" / f"{ALIKE.get(name, name)}-{number}.png")
+
+
+async def test_every_sample_is_looked_at(formats: Path) -> None:
+    """Lost otherwise: a sample is there, and nobody notices that it is not drawn as it should be."""
+    samples = {path.name for path in formats.iterdir() if path.is_file() and path.suffix != ".py"}
+    assert samples == {name for name, _ in DRAWN + OFFICE} | {"g4.tif"}
 
 
 @pytest.mark.parametrize(("name", "pages"), OFFICE)
