@@ -43,7 +43,7 @@ FILTERS = {
 _AGAIN = 81
 _WARM = r"{\rtf1{\fonttbl{\f0 Liberation Serif;}}\f0 Warm\par}"
 #: What hardens a profile: no macros, no active content, no updates of links, nothing kept, nothing locked.
-_HARDENED = (
+HARDENED = (
     ("Common/Security/Scripting", "DisableMacrosExecution", "true"),
     ("Common/Security/Scripting", "MacroSecurityLevel", "3"),
     ("Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
@@ -59,6 +59,9 @@ _HARDENED = (
     ("Common/Save/Document", "CreateBackup", "false"),
     ("Common/History", "PickListSize", "0"),
 )
+#: How a document is loaded: in no window (Debian's builds without windows crash otherwise, and a document without one
+#: raises no events), no macros (NEVER_EXECUTE), no updates (NO_UPDATE).
+LOADED: tuple[tuple[str, Any], ...] = (("Hidden", True), ("MacroExecutionMode", 0), ("UpdateDocMode", 0))
 _ITEM = '<item oor:path="/org.openoffice.Office.{}"><prop oor:name="{}" oor:op="fuse"><value>{}</value></prop></item>'
 _FILE_MOST = 256 * 1024 * 1024
 
@@ -145,14 +148,14 @@ def _connected() -> Any:
     from unoserver.converter import UnoConverter  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415
 
     class Desktop:
-        """LibreOffice's desktop; every document is loaded hidden (Debian's builds without windows crash otherwise)."""
+        """LibreOffice's desktop, which loads documents in our way alone."""
 
         def __init__(self, real: Any) -> None:
             self._real = real
 
         def loadComponentFromURL(self, url: str, target: str, flags: int, given: tuple[Any, ...]) -> Any:  # noqa: N802  UNO's name
-            """Load a document: no macros (NEVER_EXECUTE), no updates (NO_UPDATE), nobody is asked anything."""
-            safe: list[tuple[str, Any]] = [("Hidden", True), ("MacroExecutionMode", 0), ("UpdateDocMode", 0)]
+            """Load a document as :data:`LOADED` says; nobody is asked anything."""
+            safe = list(LOADED)
             if (reader := FILTERS.get(url.rpartition(".")[2])) is not None:
                 safe.append(("FilterName", reader))
             more = tuple(PropertyValue(Name=name, Value=value) for name, value in safe)
@@ -190,7 +193,7 @@ def _connected() -> Any:
 
 def _harden() -> None:
     file = PROFILE / "user" / "registrymodifications.xcu"
-    items = "".join(_ITEM.format(*item) for item in _HARDENED)
+    items = "".join(_ITEM.format(*item) for item in HARDENED)
     text = file.read_text(encoding="utf-8")
     if "</oor:items>" not in text:
         raise Failed("the new profile has no registry")

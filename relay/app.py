@@ -169,7 +169,8 @@ class Service:
         self._settings = house.settings
         self._lease = queue.Lease(node_name(house.settings.data))
         self._spread = random.SystemRandom()
-        self._converter = Converter(self._confinement("converters.worker"), office=office.opened(house.settings, stack))
+        opener = office.opened(house.settings, stack, bake=Role.PREPARE in roles)
+        self._converter = Converter(self._confinement("converters.worker"), office=opener)
         self._enclosures = Enclosures(self._converter, house.blobs)
         self._languages = Languages()
         self._checks: list[Check] = []

@@ -1,7 +1,8 @@
 """LibreOffice behind bars: sandboxes (:mod:`relay.office_cell`) that convert one document and are thrown away.
 
-A profile is baked once for each version of LibreOffice and kept as a tar in the service's data. Spares are started
-after the first document: a relay that never gets one pays nothing for them.
+A profile is baked once for each version of LibreOffice and kept as a tar in the service's data: in the background when
+the service starts, so that the first document does not wait for it. Spares are started after the first document: a
+relay that never gets one pays no memory for them.
 """
 
 from __future__ import annotations
@@ -69,6 +70,13 @@ class Office:
             raise Refused(Reason.DAMAGED)
         if os.fstat(output).st_size == 0:  # LibreOffice reports success for documents that it made nothing of
             raise Refused(Reason.NO_PAGES)
+
+    async def bake(self) -> None:
+        """Make the profile now where there is none. A fault is logged: the first document tries again and tells."""
+        try:
+            await self._profile()
+        except (Broken, OSError) as fault:
+            log.warning("LibreOffice's profile cannot be made ahead", why=str(fault))
 
     async def close(self) -> None:
         """End the spares."""
@@ -142,8 +150,11 @@ class Office:
             return path
 
 
-def opened(settings: Settings, stack: contextlib.AsyncExitStack) -> Office | None:
-    """Return what opens Office documents until ``stack`` is left; ``None`` without LibreOffice: they are refused."""
+def opened(settings: Settings, stack: contextlib.AsyncExitStack, *, bake: bool = False) -> Office | None:
+    """Return what opens Office documents until ``stack`` is left; ``None`` without LibreOffice: they are refused.
+
+    ``bake``: make its profile in the background, unless the settings want nothing to stand ready.
+    """
     if missing():
         return None
     asked = settings.documents
@@ -153,7 +164,14 @@ def opened(settings: Settings, stack: contextlib.AsyncExitStack) -> Office | Non
         limits=limits,
     )  # fmt: skip
     stack.push_async_callback(office.close)
+    if bake and asked.office_spares:
+        stack.push_async_callback(_ended, asyncio.create_task(office.bake(), name="office profile"))
     return office
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def for_once(settings: Settings, stack: contextlib.AsyncExitStack) -> Office | None:

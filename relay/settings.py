@@ -146,7 +146,13 @@ class Documents(Section):
     """What documents may cost. Office documents are opened by LibreOffice, each in a sandbox that serves it alone."""
 
     office_spares: int = Field(
-        1, ge=0, le=16, description="LibreOffices that stand ready after the first document (190 MB each); 0: none."
+        1,
+        ge=0,
+        le=16,
+        description=(
+            "LibreOffices that stand ready after the first document (190 MB each), and its profile from the start on; "
+            "0: neither."
+        ),
     )
     office_workers: int = Field(2, ge=1, le=16, description="Office documents that are converted at once.")
     office_memory: int = Field(

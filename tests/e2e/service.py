@@ -76,7 +76,8 @@ class Relay:
         simulated = f"lines:\n  simulated:\n{network}{table}" if network or table else ""
         self.config.write_text(
             f"data: data\nsmtp:\n  listeners:\n    - port: 0\n  processes: {processes}\nweb:\n  port: 0\n"
-            "log:\n  format: json\n  full_numbers: true\n" + (lines or simulated)
+            # Most of these relays never see an Office document.
+            "log:\n  format: json\n  full_numbers: true\ndocuments:\n  office_spares: 0\n" + (lines or simulated)
         )
 
     def start(self, *around: str) -> None:

@@ -144,36 +144,6 @@ def _fuzzed(name: str, changes: int = 80, start: int = 512) -> bytes:
     return bytes(data)
 
 
-_BASIC = b"""<?xml version="1.0"?><script:module xmlns:script="http://openoffice.org/2000/script" script:name="M"
- script:language="StarBasic">Sub Main
- Open "@FILE@" For Output As #1
- Print #1, "changed"
- Close #1
- Shell "touch @FILE@"
-End Sub</script:module>"""
-_LIBRARY = b"""<?xml version="1.0"?><library:library xmlns:library="http://openoffice.org/2000/library" library:name="Standard"
- library:readonly="false" library:passwordprotected="false"><library:element library:name="M"/></library:library>"""
-_LIBRARIES = b"""<?xml version="1.0"?><library:libraries xmlns:library="http://openoffice.org/2000/library"
- xmlns:xlink="http://www.w3.org/1999/xlink"><library:library library:name="Standard" library:link="false"/></library:libraries>"""
-_ON_LOAD = (
-    '<office:scripts><office:event-listeners><script:event-listener script:language="ooo:script" '
-    'script:event-name="dom:load" xlink:type="simple" xlink:href="vnd.sun.star.script:Standard.M.Main?language=Basic&amp;location=document"/>'
-    "</office:event-listeners></office:scripts>"
-)
-
-
-def _macro(aim: Aim) -> bytes:
-    with zipfile.ZipFile(FORMATS / "letter.odt") as package:
-        manifest = package.read("META-INF/manifest.xml").decode()
-    names = ("Basic/script-lc.xml", "Basic/Standard/script-lb.xml", "Basic/Standard/M.xml")
-    rows = "".join(
-        f'<manifest:file-entry manifest:full-path="{name}" manifest:media-type="text/xml"/>' for name in names
-    )
-    parts = dict(zip(names, (_LIBRARIES, _LIBRARY, aimed(_BASIC.decode(), aim)), strict=True))
-    parts["META-INF/manifest.xml"] = manifest.replace("</manifest:manifest>", rows + "</manifest:manifest>").encode()
-    return repacked(writer(_ON_LOAD + written(""))(aim), parts)
-
-
 _PICTURE = (
     '<w:p><w:r><w:pict xmlns:v="urn:schemas-microsoft-com:vml"><v:shape style="width:90pt;height:90pt">'
     '<v:imagedata r:id="rId90"/></v:shape></w:pict></w:r></w:p>'
@@ -217,7 +187,6 @@ OFFICE: Samples = {
     "odt-links-section": Sample("section.odt", writer(written('<text:section text:name="s"><text:section-source xlink:href="file://@FILE@"/><text:p>x</text:p></text:section>')), quick=True),
     "odt-links-address": Sample("section2.odt", writer(written('<text:section text:name="s"><text:section-source xlink:href="@URL@text"/><text:p>x</text:p></text:section>'))),
     "odt-object": Sample("object.odt", writer(written('<text:p><draw:frame svg:width="50mm" svg:height="50mm"><draw:floating-frame xlink:href="@URL@frame"/></draw:frame></text:p>'))),
-    "odt-macro": Sample("macro.odt", _macro, quick=True),
     "odt-entity": Sample("entity.odt", writer(written("<text:p>&x;</text:p>"), '<!DOCTYPE x [<!ENTITY x SYSTEM "file://@FILE@">]>')),
     "odt-laughs": Sample("laughs.odt", writer(written("<text:p>&e9;</text:p>"), _LAUGHS), quick=True),
     "odt-locked": Sample("locked.odt", lambda _: changed("letter.odt", **{"META-INF__manifestDOTxml": b"<manifest:encryption-data/>"}), quick=True),

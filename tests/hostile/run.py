@@ -20,6 +20,7 @@ from relay.confine import MIB, Confinement, Sandbox
 from relay.office import Office, missing
 from relay.office_cell import tree
 
+from .macros import MACROS
 from .office import OFFICE
 from .papers import PAPERS
 from .pictures import PICTURES
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from .sample import Sample, Samples
 
-ALL: Samples = PAPERS | PICTURES | WEB | OFFICE
+ALL: Samples = PAPERS | PICTURES | WEB | OFFICE | MACROS
 SECONDS = 60.0
 MEMORY = 1024 * MIB
 REPORT = Path(__file__).parents[2] / "docs" / "hostile.md"

@@ -7,7 +7,7 @@ import os
 import subprocess
 import time
 import zipfile
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,9 @@ import pytest
 
 from converters import Broken, Converter, Kind, Reason, Refused, Rendering, Source
 from relay.confine import MIB, Confinement, Sandbox
-from relay.office import Office, missing
+from relay.office import Office, missing, opened
 from relay.office_cell import OfficeLimits
+from relay.settings import Documents, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,3 +172,23 @@ async def test_an_office_file_without_its_kind_of_content_is_refused(
     with pytest.raises(Refused) as refusal:
         await converter.to_fax([Source("a.docx", "", tmp_path / "in")], Rendering(), tmp_path / "out.tif")
     assert refusal.value.reason is Reason.DAMAGED
+
+
+@pytest.mark.parametrize(("spares", "made"), [(1, 1), (0, 0)])
+async def test_the_profile_is_there_before_the_first_document(tmp_path: Path, spares: int, made: int) -> None:
+    """Lost otherwise: the first document takes five seconds; or a small machine pays for what it never needs."""
+    settings = Settings(data=tmp_path, documents=Documents(office_spares=spares))
+    async with AsyncExitStack() as stack:
+        assert opened(settings, stack, bake=True) is not None
+        for _ in range(600 if made else 20):
+            await asyncio.sleep(0.05)
+            if len(list(tmp_path.glob("office/profile-*.tar"))) == made != 0:
+                break
+        assert len(list(tmp_path.glob("office/profile-*.tar"))) == made
+    assert not _below_us()
+
+
+async def test_a_profile_that_cannot_be_made_ahead_stops_nothing(tmp_path: Path) -> None:
+    """Lost otherwise: a relay that gets no Office documents at all does not start."""
+    (tmp_path / "office").write_text("in the way", encoding="ascii")
+    await Office(Sandbox.BUBBLEWRAP, tmp_path / "office").bake()
