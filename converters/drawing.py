@@ -40,15 +40,24 @@ _NO_SIZE = (300.0, 150.0)
 #: Attributes that lead out of the drawing; those that begin with # or data: stay inside.
 _OUTSIDE = re.compile(r"""(\b(?:[\w.-]{1,40}:)?(?:href|src)\s*=\s*)(?:"(?!#|data:)[^"]*"|'(?!#|data:)[^']*')""")
 
+#: What a drawing shows by itself.
+_DRAWN = re.compile(
+    r"<(?:[\w.-]{1,40}:)?(?:(?:path|rect|circle|ellipse|line|polyline|polygon|text|foreignObject)\b"
+    r"|image\b[^>]*[\"']data:)"
+)
+
 
 def pages(data: bytes, rendering: Rendering) -> Iterator[tuple[int, paging.Gray]]:
     """Yield ``(1, gray fax page)``, or several for a drawing longer than the paper.
 
-    Raises :class:`Refused`: ``DAMAGED``, ``TOO_LARGE``.
+    Raises :class:`Refused`: ``DAMAGED``, ``TOO_LARGE``, ``NEEDS_NETWORK``.
     """
     if len(data) > MOST_CHARACTERS:
         raise Refused(Reason.TOO_LARGE, detail=f" ({len(data) // 1_000_000} MB)")
-    text = _OUTSIDE.sub(r'\1""', decode(data)[0].lstrip("\ufeff"))
+    given = decode(data)[0].lstrip("\ufeff")
+    text = _OUTSIDE.sub(r'\1""', given)
+    if text != given and not _DRAWN.search(text):
+        raise Refused(Reason.NEEDS_NETWORK)
     width, height = _size(text)
     y_lines = rendering.resolution.dpi
     placement = paging.place_picture(width, height, y_lines, rendering.paper)

@@ -6,6 +6,7 @@ line, safe to log and to quote, but escaped by whoever writes it into HTML or a 
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 #: Characters of a file's name that a sentence shows.
@@ -25,6 +26,7 @@ class Reason(Enum):
     UNSUPPORTED = "unsupported"
     MISMATCH = "mismatch"
     TOO_LONG = "too_long"
+    NEEDS_NETWORK = "needs_network"
 
 
 #: What the sender reads, with ``{source}`` and ``{detail}``.
@@ -39,6 +41,8 @@ SENTENCES = {
     Reason.UNSUPPORTED: "{source} is {detail}, which cannot be faxed. Please send it as a PDF.",
     Reason.MISMATCH: "{source} is not what its name says: it is {detail}. Please send it as a PDF.",
     Reason.TOO_LONG: "{source} takes too long to convert. Please print it to a new, simpler PDF and send that.",
+    Reason.NEEDS_NETWORK: "{source} shows only what would have to be fetched from the network, and nothing is. "
+    "Please send it as a PDF.",
 }
 
 
@@ -59,6 +63,19 @@ class Refused(Exception):
     def named(self, source: str) -> Refused:
         """Return this refusal as one of the file ``source``: a reader knows its bytes but not their name."""
         return Refused(self.reason, source, detail=self.detail)
+
+
+def told(sentence: str) -> tuple[Reason, str, str] | None:
+    """Return the reason, the source as shown and the detail of a refusal's sentence; ``None`` for another sentence.
+
+    >>> told('"a.pdf" is protected by a password. Please remove the password and send it again.')
+    (<Reason.ENCRYPTED: 'encrypted'>, '"a.pdf"', '')
+    """
+    for reason, pattern in SENTENCES.items():
+        written = re.escape(pattern).replace(r"\{source\}", '(?P<source>"[^"]*"|The document)')
+        if found := re.fullmatch(written.replace(r"\{detail\}", "(?P<detail>.*)"), sentence):
+            return reason, found["source"], found.groupdict().get("detail") or ""
+    return None
 
 
 class Broken(Exception):

@@ -119,6 +119,8 @@ def _noise(gray: Gray) -> float:
 
 def _grain(gray: Gray) -> float:
     """Return the mean of the small differences between neighbours, in gray levels."""
+    if gray.shape[0] < 2 or gray.shape[1] < 3:  # noqa: PLR2004  too small to have neighbours
+        return 0.0
     difference = cv2.absdiff(np.ascontiguousarray(gray[:-1:2, 2::4]), np.ascontiguousarray(gray[:-1:2, 0:-2:4]))
     small = difference[difference < 24]  # noqa: PLR2004  larger ones are edges
     return float(small.mean()) if small.size else 0.0

@@ -41,14 +41,14 @@ _SEEN = re.compile(r"<(img|svg|table|hr|input|object|embed)\b", re.IGNORECASE)
 def as_pdf(data: bytes, media_type: str, rendering: Rendering) -> bytes:
     """Return the PDF of a web page. ``media_type``: as declared; its charset is a claim.
 
-    Raises :class:`Refused`: ``EMPTY`` for a page without anything to see, ``TOO_MANY_PAGES`` for what cannot fit,
+    Raises :class:`Refused`: ``EMPTY`` for a page without anything to see, ``NEEDS_NETWORK`` for one that shows only
+    what lies elsewhere, ``TOO_MANY_PAGES`` for what cannot fit,
     ``TOO_LARGE`` for one that is nested beyond measure, ``DAMAGED`` for what no layout can be made of.
     """
     page = _read(data, media_type)
     if len(_DATA.sub("", page)) > rendering.max_pages * _PAGE_OF_CHARACTERS:
         raise Refused(Reason.TOO_MANY_PAGES, detail=str(rendering.max_pages))
-    if not _SEEN.search(page) and not words(page).strip():
-        raise Refused(Reason.EMPTY)
+    _check_seen(page)
     if (cells := len(_CELL.findall(page))) > _MOST_CELLS:
         raise Refused(Reason.TOO_LARGE, detail=f" (a table of {cells} cells)")
     width, height = rendering.paper.size
@@ -75,17 +75,37 @@ def words(page: str) -> str:
     >>> words("<style>p {}</style><p>One &amp; two</p>three")
     'One & two\nthree'
     """
-    reader = _Words()
-    reader.feed(page)
-    reader.close()
+    reader = _of_page(page)
     lines = (" ".join(line.split()) for line in "".join(reader.found).split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
+def _check_seen(page: str) -> None:
+    """Refuse a page that shows nothing."""
+    reader = _of_page(page)
+    if "".join(reader.found).strip() or reader.own:
+        return
+    if reader.elsewhere:
+        raise Refused(Reason.NEEDS_NETWORK)
+    if not _SEEN.search(page):
+        raise Refused(Reason.EMPTY)
+
+
+def _of_page(page: str) -> _Words:
+    reader = _Words()
+    reader.feed(page)
+    reader.close()
+    return reader
+
+
 class _Words(HTMLParser):
-    """Collects text; ends a line where a block begins or ends."""
+    """Collects text; ends a line where a block begins or ends.
+
+    ``own``: whether there is something to see that the page carries itself, ``elsewhere``: something that it does not.
+    """
 
     _HIDDEN = frozenset({"script", "style", "head", "title", "template", "noscript"})
+    _SHOWN = frozenset({"svg", "hr", "input", "select", "textarea", "meter", "progress"})
     _BLOCKS = frozenset({
         "p", "div", "br", "tr", "li", "ul", "ol", "table", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "blockquote",
         "section", "article", "header", "footer", "pre",
@@ -94,10 +114,16 @@ class _Words(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.found: list[str] = []
+        self.own = self.elsewhere = False
         self._hidden = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002  its signature
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Open an element."""
+        addresses = [value for name, value in attrs if name in {"src", "data", "srcset", "background"} and value]
+        if tag in self._SHOWN or (tag == "img" and any(value.startswith("data:") for value in addresses)):
+            self.own = True
+        elif any(not value.startswith("data:") for value in addresses):
+            self.elsewhere = True
         self._hidden += tag in self._HIDDEN
         if tag in self._BLOCKS:
             self.found.append("\n")

@@ -6,7 +6,7 @@ HTML is escaped by its template; a name that a template does not know is an erro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 import yaml
 
+from converters.errors import told
 from relay.mailer import writing
 
 if TYPE_CHECKING:
@@ -38,12 +39,13 @@ class CauseWords:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language's words."""
+    """One language's words. ``refusals``: of documents, none for English, in which the converters speak."""
 
     name: str
     sentences: Mapping[str, str]
     causes: Mapping[str, CauseWords]
     environment: jinja2.Environment
+    refusals: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def right_to_left(self) -> bool:
@@ -83,6 +85,15 @@ class Language:
         """Return how a cause is told."""
         return self.causes[cause.value]
 
+    def reason(self, text: str) -> str:
+        """Return why a fax failed before any call: a refusal of a document in this language, others as they are."""
+        refused = told(text) if self.refusals else None
+        if refused is None:
+            return self.embed(writing.sentence(text))
+        reason, source, detail = refused
+        phrase = self.refusals["phrases"].get(detail) or (self.embed(detail) if detail else "")
+        return self.refusals["reasons"][reason.value].format(source=self.embed(source), detail=phrase)
+
     def render(self, template: str, **values: Any) -> str:
         """Return a template of this language, filled in."""
         return self.environment.get_template(f"{self.name}/{template}").render(**values)
@@ -118,4 +129,6 @@ class Languages:
         text = (resources.files("templates") / "mail" / name / "sentences.yaml").read_text(encoding="utf-8")
         words = yaml.safe_load(text)
         causes = {cause: CauseWords(**told) for cause, told in words.pop("causes").items()}
-        return Language(name, words, causes, self._environment)
+        refusals = resources.files("templates") / "mail" / name / "refusals.yaml"
+        refused = yaml.safe_load(refusals.read_text(encoding="utf-8")) if refusals.is_file() else {}
+        return Language(name, words, causes, self._environment, refused)

@@ -157,7 +157,7 @@ def _explanation(record: Record, status: Status, language: Language, zone: tzinf
             else:
                 parts = [words.sentence, tried, partly, words.advice]
         case Status.FAILED:
-            parts = [language.embed(writing.sentence(fax.reason)), partly]
+            parts = [language.reason(fax.reason), partly]
     return " ".join(part for part in parts if part)
 
 

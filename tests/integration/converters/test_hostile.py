@@ -16,6 +16,9 @@ from PIL import Image
 
 from converters import Allowance, Broken, Converter, Reason, Refused, Rendering, Source
 
+from ...hostile.papers import PAPERS
+from ...hostile.sample import Aim
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -71,6 +74,20 @@ def _truncated_jpeg() -> bytes:
     return out.getvalue()[:3000]
 
 
+def _large_picture() -> bytes:
+    """A picture that PDFium would decode to 360 MB, and no decoder of ours in less."""
+    file = pikepdf.new()
+    page = file.add_blank_page(page_size=(595, 842))
+    picture = pikepdf.Stream(file, zlib.compress(bytes(1000)), Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Image)
+    picture.Width, picture.Height, picture.BitsPerComponent = 12_000, 10_000, 8
+    picture.ColorSpace, picture.Filter = pikepdf.Name.DeviceRGB, pikepdf.Name.FlateDecode
+    page.obj.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(I=picture))
+    page.obj.Contents = pikepdf.Stream(file, b"595 0 0 842 0 0 cm /I Do")
+    out = io.BytesIO()
+    file.save(out)
+    return out.getvalue()
+
+
 NOISE = random.Random(7).randbytes(4000)
 
 SAMPLES: dict[str, tuple[str, Callable[[], bytes], Reason]] = {
@@ -94,6 +111,27 @@ SAMPLES: dict[str, tuple[str, Callable[[], bytes], Reason]] = {
     "text with NULs": ("binary.txt", lambda: b"abc\0def\0\0\0ghi" * 40, Reason.UNSUPPORTED),
     "text of blanks": ("blank.txt", lambda: b" \n\t\n\f ", Reason.EMPTY),
     "Word document": ("letter.docx", lambda: b"PK\x03\x04" + NOISE, Reason.DAMAGED),
+    "page of remote pictures": (
+        "news.html",
+        lambda: b"<html><body><table><tr><td><img src='https://example.com/all.png'></table></body></html>",
+        Reason.NEEDS_NETWORK,
+    ),
+    "page that a script makes": (
+        "app.html",
+        lambda: b"<html><div id=root></div><script src='https://example.com/app.js'></script></html>",
+        Reason.NEEDS_NETWORK,
+    ),
+    "drawing of a remote picture": (
+        "plan.svg",
+        lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><image href="https://example.com/a.png"/></svg>',
+        Reason.NEEDS_NETWORK,
+    ),
+    "table without end": (
+        "table.html",
+        lambda: b"<html><body><table>" + b"<tr><td>1<td>2" * 5000,
+        Reason.TOO_LARGE,
+    ),
+    "many pixels in a PDF": ("map.pdf", _large_picture, Reason.TOO_LARGE),
     "program": ("setup.exe", lambda: b"MZ" + NOISE, Reason.UNSUPPORTED),
 }
 
@@ -128,11 +166,12 @@ async def test_a_document_without_end_is_stopped(confinement: Confinement, tmp_p
 
 
 async def test_a_document_that_wants_all_memory_is_refused(confinement: Confinement, tmp_path: Path) -> None:
-    """Lost otherwise: one picture takes the memory of the machine, and with it everybody's faxes."""
-    Image.new("RGBA", (9000, 9000), (1, 2, 3, 4)).save(tmp_path / "in", "PNG", compress_level=1)
+    """Lost otherwise: one document takes the memory of the machine, and with it everybody's faxes."""
+    bomb = PAPERS["pdf-content-bomb"]
+    (tmp_path / "in").write_bytes(bomb.make(Aim("http://127.0.0.1:9/", str(tmp_path / "canary"))))
     modest = Converter(confinement, Allowance(address_space=900 * 1024 * 1024))
     with pytest.raises(Refused) as refusal:
-        await modest.to_fax([Source("huge.png", "", tmp_path / "in")], Rendering(), tmp_path / "out.tif")
+        await modest.to_fax([Source(bomb.name, "", tmp_path / "in")], Rendering(), tmp_path / "out.tif")
     assert refusal.value.reason in {Reason.TOO_LARGE, Reason.DAMAGED}
 
 

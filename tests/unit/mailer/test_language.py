@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 import templates
+from converters import Reason, Refused
+from converters.errors import told
+from converters.kinds import _KNOWN, _PDF, _TEXT, FORMATS
 from policies import CallFacts
 from relay.mailer.language import Languages
 from relay.mailer.receipt import Status
@@ -85,3 +88,37 @@ def test_what_arrives_is_told_in_the_language_of_the_house(tmp_path: Path, spoke
     assert policy.inbound_settings(CallFacts("+97231234567"))["language"] == told
     assert policy.inbound_settings(CallFacts("+97231234568"))["language"] == "en"
     assert policy.inbound_settings(CallFacts("+97231234569"))["language"] == told
+
+
+#: Details that the converters give, by reason.
+DETAILS = {
+    Reason.DAMAGED: " (page 3)", Reason.TOO_MANY_PAGES: "300", Reason.TOO_MANY_FILES: "100",
+    Reason.TOO_LARGE: " (9000 x 9000 pixels)", Reason.UNSUPPORTED: "a ZIP archive", Reason.MISMATCH: "a web page",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_refusal_names_the_file_and_what_to_do(folder: Path, reason: Reason) -> None:
+    """Lost otherwise: a sender reads in a foreign language, or not at all, what to mend in which file."""
+    refused = Refused(reason, 'bill "May".pdf', detail=DETAILS.get(reason, ""))
+    found = told(refused.sentence)
+    assert found == (reason, "\"bill 'May'.pdf\"", DETAILS.get(reason, ""))
+    words = Languages().get(folder.name).reason(refused.sentence)
+    assert "bill 'May'.pdf" in words
+    assert {"en": "Please", "he": "נא"}[folder.name] in words
+    assert ("Please" in words) is (folder.name == "en")
+    assert "ZIP" in words or reason is not Reason.UNSUPPORTED
+
+
+def test_whatever_a_file_may_be_has_a_name_in_hebrew() -> None:
+    """Lost otherwise: a Hebrew sentence ends in English words."""
+    phrases = Languages().get("he").refusals["phrases"]
+    called = {entry.people_call_it for entry in (_PDF, *FORMATS, _TEXT)} | {name for _, name in _KNOWN}
+    assert called <= phrases.keys()
+
+
+def test_another_reason_is_told_as_it_is() -> None:
+    """Lost otherwise: why a fax failed is lost where it is no document's fault."""
+    assert Languages().get("en").reason("the policy has changed") == "The policy has changed."
+    assert "The policy has changed." in Languages().get("he").reason("the policy has changed")
