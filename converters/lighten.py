@@ -6,90 +6,28 @@ nothing but itself (no mask, no colours of its own); all else stays as it is. Me
 
 from __future__ import annotations
 
-import io
-import math
 import re
 
-import pikepdf
-from PIL import Image, Jpeg2KImagePlugin
-
-from converters.errors import Reason, Refused
-
-#: Bytes of a decoded picture from which it is made smaller, and from which it is refused where that cannot be.
-_MANY, _TOO_MANY = 120_000_000, 200_000_000
-#: Pixels that the sides of a smaller one keep at least: twice a fax line. A JPX can only be halved: it keeps one.
-_SIDE, _JPX_SIDE = 3_500, 1_800
-_BYTE = 8
-_ICC = 2  # parts of an ICCBased colour space; Indexed and Separation have 4
+#: Bytes of a decoded picture from which it is made smaller.
+MANY = 120_000_000
+#: Bytes a pixel: of JPX, 3 parts in 4 bytes each and the picture; of the most parts that another picture has.
+JPX_BYTES, CMYK_BYTES = 15, 4
 #: The beginning of a picture's dictionary stands in the file as it is (ISO 32000-1 section 7.5.7: no streams in object
 #: streams).
-_WIDE = re.compile(rb"/Width\s+\d{4,}")
+_WIDTHS, _HEIGHTS = re.compile(rb"/Width\s+(\d{4,6})\b"), re.compile(rb"/Height\s+(\d{4,6})\b")
 
 
 def lightened(data: bytes) -> bytes:
     """Return the PDF, or one that looks the same on a fax page where it holds pictures of many pixels.
 
-    Raises :class:`Refused` (``TOO_LARGE``) for a picture that can neither be made smaller nor decoded in little memory.
+    Raises :class:`converters.errors.Refused` (``TOO_LARGE``) for a picture that can neither be made smaller nor decoded
+    in little memory.
     """
-    if not _WIDE.search(data):
+    wide = max((int(found[1]) for found in _WIDTHS.finditer(data)), default=0)
+    high = max((int(found[1]) for found in _HEIGHTS.finditer(data)), default=0) if wide else 0
+    # The widest and the highest may be two pictures, which costs a look and nothing else.
+    if wide * high * (JPX_BYTES if b"JPXDecode" in data else CMYK_BYTES) <= MANY:
         return data
-    try:
-        with pikepdf.open(io.BytesIO(data)) as document:
-            pictures = [one for one in document.objects if isinstance(one, pikepdf.Stream) and _decoded(one) > _MANY]
-            if not [one for one in pictures if _exchanged(one)]:
-                return data
-            out = io.BytesIO()
-            document.save(out)
-            return out.getvalue()
-    except (pikepdf.PdfError, OSError, ValueError, TypeError, AttributeError, KeyError):
-        return data  # whatever is wrong with it, PDFium says it
+    from converters.exchange import exchanged  # noqa: PLC0415  20 MB and 0.1 s that only such a document costs
 
-
-def _decoded(one: pikepdf.Stream) -> int:
-    """Return about how many bytes PDFium decodes a picture to, 0 for another stream."""
-    if one.get("/Subtype") != "/Image":
-        return 0
-    pixels = int(one.get("/Width", 0)) * int(one.get("/Height", 0))
-    if _coding(one) == "/JPXDecode":
-        return 15 * pixels  # 3 parts in 4 bytes each, and the picture
-    space = one.get("/ColorSpace")
-    parts = len(space) if isinstance(space, pikepdf.Array) else 0
-    gray = one.get("/ImageMask", False) or space == "/DeviceGray" or parts > _ICC
-    bits = int(one.get("/BitsPerComponent", 1))
-    return pixels * (1 if gray else 3) * bits // _BYTE
-
-
-def _coding(one: pikepdf.Stream) -> str:
-    coding = one.get("/Filter", "")
-    if isinstance(coding, pikepdf.Array):
-        coding = coding[0] if len(coding) == 1 else ""
-    return str(coding)
-
-
-def _exchanged(one: pikepdf.Stream) -> bool:
-    """Put a gray JPEG of a fraction of the size in a picture's place; return whether that could be done."""
-    form = {"/DCTDecode": "JPEG", "/JPXDecode": "JPEG2000"}.get(_coding(one))
-    plain = not any(key in one for key in ("/SMask", "/Mask", "/Decode", "/ImageMask", "/DecodeParms", "/SMaskInData"))
-    smaller = _smaller(one.read_raw_bytes(), form) if form and plain else None
-    if smaller is None:
-        if _decoded(one) > _TOO_MANY:
-            raise Refused(Reason.TOO_LARGE, detail=f" (a picture of {one.Width} x {one.Height} pixels)")
-        return False
-    out = io.BytesIO()
-    smaller.save(out, "JPEG", quality=92)
-    one.write(out.getvalue(), filter=pikepdf.Name.DCTDecode)
-    one.Width, one.Height = smaller.size
-    one.ColorSpace, one.BitsPerComponent = pikepdf.Name.DeviceGray, _BYTE
-    return True
-
-
-def _smaller(data: bytes, form: str) -> Image.Image | None:
-    """Return a picture in gray at a fraction of its size that its decoder gives; ``None`` where it does not."""
-    with Image.open(io.BytesIO(data), formats=[form]) as picture:
-        if picture.mode not in {"L", "RGB"} or picture.info.get("progressive"):
-            return None
-        if isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile):
-            picture.reduce = max(0, int(math.log2(max(1.0, min(picture.size) / _JPX_SIDE))))
-        else:
-            picture.draft("L", (_SIDE, _SIDE))
-        return picture.convert("L")
+    return exchanged(data)
