@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from converters import HEAD, Refused, detect
 from policies import Feature, RefusalKind, check_recipient
-from relay import housekeeping
+from relay import cover, housekeeping
 from relay.errors import IllegalMove, NotFound, Refusal
 from relay.fax import Inbound, Outbound, terminal
 from relay.inbound.quarantine import release
@@ -112,9 +112,12 @@ class Operations:
         erased = await housekeeping.erase_one(self._store, self._blobs, fax_id, self._clock(), self._ids, who=who)
         return {"id": str(fax_id), "erased": True, "files": len(erased.blobs)}
 
-    async def fax_send(self, files: list[str], to: list[str], *, number: str | None = None, subject: str = "") -> Json:
+    async def fax_send(
+        self, files: list[str], to: list[str], *, number: str | None = None, subject: str = "", covered: bool = False
+    ) -> Json:
         """Send files as one fax to each number. The command line's user is the administrator: no proof is asked for.
 
+        ``covered``: a cover page stands before them, in the number's look, with the subject and no text.
         Raises :class:`Refusal` naming what is wrong.
         """
         sending = self._sending_number(number)
@@ -124,6 +127,7 @@ class Operations:
             )
         recipients = tuple(self._recipient(written, sending) for written in to)
         kept = [await asyncio.to_thread(self._keep, Path(name), sending.limits.attachment_bytes) for name in files]
+        first = cover.settings_of(sending, None, has_text=False) if covered else {}
         asked = Submission(
             source="command",
             sender=sending.deliver_to[0] if sending.deliver_to else None,
@@ -133,7 +137,7 @@ class Operations:
             files=tuple(kept),
             recipients=recipients,
             answerable=bool(sending.deliver_to),
-            settings=submission_settings(sending.settings, sending, self._policy.language),
+            settings=submission_settings(sending.settings, sending, self._policy.language) | first,
         )
         made = await self._store.write(submit, self._ids, asked, self._clock())
         return {"submission": str(made.id), "faxes": [str(fax_id) for fax_id in made.faxes]}

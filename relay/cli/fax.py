@@ -54,6 +54,7 @@ def show_(context: click.Context, fax_id: int, *, as_json: bool) -> None:
 )
 @click.option("--from", "number", metavar="NUMBER", help="The sending number; default: the policy's first.")
 @click.option("--subject", default="", help="Title of the submission.")
+@click.option("--cover", "covered", is_flag=True, help="Put a cover page before it, as the number's policy draws it.")
 @json_option
 @click.pass_context
 def send(
@@ -63,10 +64,11 @@ def send(
     number: str | None,
     subject: str,
     *,
+    covered: bool,
     as_json: bool,
 ) -> None:
     """Send FILES as one fax."""
-    made = ask(context, "fax_send", files=list(files), to=list(to), number=number, subject=subject)
+    made = ask(context, "fax_send", files=list(files), to=list(to), number=number, subject=subject, covered=covered)
     show(made, as_json=as_json, table=lambda answer: click.echo("accepted: " + ", ".join(answer["faxes"])))
 
 

@@ -92,6 +92,13 @@ def test_the_command_line_sends_shows_cancels_and_resends(relay: Relay) -> None:
     assert "Usage" in relay.command("fax", "--help").stdout
 
 
+def test_the_command_line_puts_a_cover_before_a_fax(relay: Relay) -> None:
+    """Lost otherwise: what an operator sends comes without the page that says whom it is for."""
+    relay.ask("fax", "send", str(DOCUMENTS / "one-page.pdf"), "--to", OFFICE_B, "--cover", "--subject", "The drawing")
+    (sent,) = relay.wait_for("sent", "failed", "uncertain")
+    assert (sent["state"], sent["pages"]) == ("sent", 2)
+
+
 def test_the_commands_work_without_a_service(tmp_path: Path) -> None:
     """Lost otherwise: the history of the faxes is gone while the service is stopped."""
     relay = Relay(tmp_path)

@@ -119,7 +119,7 @@ def legible(page: Faxed, sheet: sheets.Sheet, folder: Path) -> float:
     best = 0.0
     for layout in ("6", "3"):
         done = subprocess.run(
-            ["tesseract", folder / "read.png", "-", "--psm", layout, "-l", "eng"],
+            ["tesseract", folder / "read.png", "-", "--psm", layout, "-l", sheet.language],
             check=True, capture_output=True, text=True, env={"OMP_THREAD_LIMIT": "1", "PATH": "/usr/bin:/bin"},
         )  # fmt: skip
         best = max(best, accuracy(" ".join(done.stdout.split()), sheet.words))
@@ -171,7 +171,7 @@ async def measure_words(converter: Converter, folder: Path, sheet: sheets.Sheet,
 async def _words(converter: Converter, folder: Path) -> str:
     out = ["| page | fine: faxrelay | Ghostscript | standard: faxrelay | Ghostscript | bytes, fine | Ghostscript |"]
     out.append("| --- | --- | --- | --- | --- | --- | --- |")
-    for sheet in [*sheets.words(), *sheets.mixed()]:
+    for sheet in [*sheets.words(), *sheets.scripts(), *sheets.mixed()]:
         fine, standard = [await measure_words(converter, folder, sheet, resolution) for resolution in _RESOLUTIONS]
         shares = " | ".join(f"{value:.1%}" for value in (fine[0], fine[2], standard[0], standard[2]))
         out.append(f"| {sheet.name} | {shares} | {fine[1]:,.0f} | {fine[3]:,.0f} |")

@@ -22,17 +22,42 @@ WORDS = (
     "gauge by hand; its reading went from 71.8 to 63.2 mm. Please pay EUR 1,947.50 before 30 April, reference "
     "KX-5082-17. Box 6 holds twelve dozen brass valves, each with a signed label."
 )
+#: The same sort of words in other scripts, each with Tesseract's name of the language, its family and its direction.
+SCRIPTS = {
+    "Hebrew": (
+        "heb",
+        "DejaVu Sans",
+        "rtl",
+        (
+            "המשאבה בפיר 4 נבדקה ביום שלישי בשעה 09:35 בעומס של 2,860 קילוגרם. נא לשלם את החשבון לפני סוף החודש "
+            "ולציין את מספר ההזמנה. בארגז השישי יש תריסר שסתומי פליז, ולכל אחד מהם תווית חתומה."
+        ),
+    ),
+    "Cyrillic": (
+        "rus",
+        "Liberation Serif",
+        "ltr",
+        (
+            "Насос в шахте 4 испытали 17 марта в 09:35 под нагрузкой 2860 кг. Просим оплатить счёт до 30 апреля и "
+            "указать номер заказа. В шестом ящике лежит дюжина латунных клапанов, каждый с подписанной биркой."
+        ),
+    ),
+}
 _PAGE = "@page { size: A4; margin: 25mm } body { font: 10pt 'Liberation Sans'; margin: 0 }"
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A page as a PDF and the words on it that are to be read. ``photo``: it has a photograph at :data:`PHOTO`."""
+    """A page as a PDF and the words on it that are to be read.
+
+    ``photo``: it has a photograph at :data:`PHOTO`; ``language``: Tesseract's name of it.
+    """
 
     name: str
     pdf: bytes
     words: str
     photo: bool = False
+    language: str = "eng"
 
 
 #: Left, top, width and height of the mixed page's photograph in millimetres; a reader is not shown it.
@@ -61,6 +86,15 @@ def words() -> Iterator[Sheet]:
         ("light blue", "#5ad"),
     ):
         yield _sheet(f"white on {name}, 10 pt", f"background: {ground}; color: #fff")
+
+
+def scripts() -> Iterator[Sheet]:
+    """Yield pages in other scripts, in the sizes of letters and of their small print."""
+    for name, (language, family, direction, text) in SCRIPTS.items():
+        for size in (9, 12):
+            css = f"{_PAGE} p {{ margin: 0; padding: 4mm; line-height: 1.4; font: {size}pt '{family}' }}"
+            pdf = _pdf(f"<style>{css}</style><p dir={direction}>{text}</p>")
+            yield Sheet(f"{name}, black on white, {size} pt", pdf, text, language=language)
 
 
 def mixed() -> Iterator[Sheet]:

@@ -23,13 +23,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         ("black on white, serif, 9 pt", Resolution.STANDARD, 0.97),
         ("light gray text (#aaa), 10 pt", Resolution.STANDARD, 0.97),
         ("white on gray, 10 pt", Resolution.FINE, 0.985),
+        ("Hebrew, black on white, 9 pt", Resolution.FINE, 0.97),
+        ("Cyrillic, black on white, 9 pt", Resolution.FINE, 0.97),
     ],
 )
 async def test_words_can_be_read(
     converter: Converter, tmp_path: Path, name: str, resolution: Resolution, least: float
 ) -> None:
     """Lost otherwise: a change of the pixels makes small or coloured writing illegible and no one sees it."""
-    sheet = next(sheet for sheet in sheets.words() if sheet.name == name)
+    sheet = next(sheet for sheet in [*sheets.words(), *sheets.scripts()] if sheet.name == name)
     right, size, theirs, their_size = await legibility.measure_words(converter, tmp_path, sheet, resolution)
     assert right >= least
     assert right >= theirs - 0.012
