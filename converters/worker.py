@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from converters import assembly, faxing, faxpdf, header, heap, readers, receiptpdf, thumbnails
 from converters.containers import identify
-from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
+from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering, Resolution
 from converters.errors import Broken, Reason, Refused
 from converters.logo import MOST_BYTES as MOST_LOGO
 
@@ -27,6 +27,20 @@ if TYPE_CHECKING:
 PAGE_SECONDS = 30.0
 #: Pages of a fax document that an operation on finished documents takes.
 MOST_PAGES = 2000
+#: A small page with words in two fonts that it does not bring, on paper and on a tint (ISO 32000-1; the table of its
+#: objects is left for PDFium to find).
+_SHEET = b"""%PDF-1.4
+1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj
+2 0 obj <</Type /Pages /Count 1 /Kids [3 0 R]>> endobj
+3 0 obj <</Type /Page /Parent 2 0 R /MediaBox [0 0 90 60] /Contents 4 0 R /Resources
+<</Font <</A <</Type /Font /Subtype /Type1 /BaseFont /Helvetica>>
+/B <</Type /Font /Subtype /Type1 /BaseFont /Times-Roman>>>>>>>> endobj
+4 0 obj <</Length 110>> stream
+0.8 0.8 1 rg 5 5 80 20 re f 0 g BT /A 9 Tf 9 11 Td (on a tint) Tj ET 0.4 g BT /B 9 Tf 9 40 Td (on paper) Tj ET
+endstream endobj
+trailer <</Root 1 0 R /Size 5>>
+%%EOF
+"""
 
 
 class Channel(Protocol):
@@ -37,6 +51,18 @@ class Channel(Protocol):
 
     def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         """Send the answer."""
+
+
+def warm() -> None:
+    """Make a fax of a small page of our own: what that loads, each child of this process has."""
+    sheet, output = os.memfd_create("sheet"), os.memfd_create("output")
+    try:
+        os.write(sheet, _SHEET)
+        for resolution in Resolution:
+            faxing.make([readers.File("", "", sheet)], Rendering(resolution), output, lambda _: None)
+    finally:
+        os.close(sheet)
+        os.close(output)
 
 
 def serve(channel: Channel, fds: list[int]) -> None:  # noqa: ARG001  the launcher's signature
