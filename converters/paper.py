@@ -55,21 +55,16 @@ class Paper:
         sample = np.ascontiguousarray(gray[::rows, ::FINE])
         return cls(gray, noise, pooled(gray, rows, FINE, np.maximum), pooled(gray, rows, FINE, np.minimum), sample)
 
-    def band(self, rows: slice) -> Paper:
-        """Return some rows of it, which begin and end where cells do."""
-        step = self.gray.shape[0] // self.lightest.shape[0]
-        fine = slice(rows.start // step, rows.stop // step)
-        return Paper(self.gray[rows], self.noise, self.lightest[fine], self.darkest[fine], self.sample[fine])
-
     @property
     def drawn(self) -> bool:
         """Whether the page was drawn by a program, so that its grays are meant."""
         return self.noise == 0.0
 
 
-def is_drawn(paper: Paper) -> bool:
+def is_drawn(gray: Gray) -> bool:
     """Return whether the page was drawn by a program: no scanner gives so much pure white."""
-    return bool(np.count_nonzero(paper.sample >= _PURE) > _DRAWN * paper.sample.size)
+    sample = gray[::4, ::4]
+    return bool(np.count_nonzero(sample >= _PURE) > _DRAWN * sample.size)
 
 
 def fine_rows(y_dpi: int) -> int:

@@ -9,6 +9,7 @@ that takes longer than :data:`PAGE_SECONDS` ends the child by SIGALRM, whose def
 from __future__ import annotations
 
 import os
+import select
 import signal
 import traceback
 from dataclasses import astuple
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds that one page may take, and the layout of a text. A colour scan of the worst honest kind takes one.
 PAGE_SECONDS = 30.0
+#: Seconds without a request after which a child warms up. Not at once: of many documents it would slow the others.
+IDLE = 0.01
 #: Pages of a fax document that an operation on finished documents takes.
 MOST_PAGES = 2000
 #: A small page with words in two fonts that it does not bring, on paper and on a tint (ISO 32000-1; the table of its
@@ -46,6 +49,9 @@ trailer <</Root 1 0 R /Size 5>>
 class Channel(Protocol):
     """The child's end: a blocking message channel with descriptors."""
 
+    def fileno(self) -> int:
+        """Return the descriptor that can be read when a request has come."""
+
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """Return the request, ``None`` if the parent is gone."""
 
@@ -66,12 +72,14 @@ def warm() -> None:
 
 
 def serve(channel: Channel, fds: list[int]) -> None:  # noqa: ARG001  the launcher's signature
-    """Answer one request."""
+    """Answer one request; while there is none, get ready for it."""
+    heap.prepare()
+    if not select.select([channel], [], [], IDLE)[0]:
+        warm()
     received = channel.receive()
     if received is None:
         return
     request, descriptors = received
-    heap.prepare()
     channel.send(_answer(request, descriptors))
 
 
