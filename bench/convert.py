@@ -23,11 +23,13 @@ from PIL import Image
 from weasyprint import HTML  # type: ignore[import-untyped]
 
 from bench.table import Row, line
-from converters import Converter, Rendering, Source, faxing, heap, readers
+from converters import Converter, Rendering, Source, faxing, heap, readers, worker
 from relay.confine import Confinement, Sandbox
+from relay.preload import preload
 
 DOCUMENTS = Path(__file__).parent.parent / "tests" / "data" / "documents"
 ROUNDS = 7
+IN_A_ROW = 20
 #: Progress is told before each file and after each page.
 FIRST_PAGE = 2
 GHOSTSCRIPT = ("gs", "-q", "-dSAFER", "-dBATCH", "-dNOPAUSE")
@@ -116,6 +118,17 @@ def alone(document: Path) -> tuple[float, float, float]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000, first
 
 
+def warming() -> float:
+    """Return the CPU seconds that a child takes to warm up while it waits."""
+    child = os.fork()
+    if child == 0:
+        heap.prepare()
+        worker.warm()
+        os._exit(0)
+    _, _, usage = os.wait4(child, 0)
+    return usage.ru_utime + usage.ru_stime
+
+
 def pages_of(output: Path) -> int:
     """Return the pages of a TIFF."""
     with Image.open(output) as picture:
@@ -124,17 +137,38 @@ def pages_of(output: Path) -> int:
 
 async def measure(documents: list[Path] | None = None) -> list[Row]:
     """Measure in turn, so that whatever else runs on the machine slows both."""
+    preload(["converters.worker"])  # what is forked here below costs what a fork of the sandbox's parent costs
     confinement = Confinement(Sandbox.BUBBLEWRAP, preload=["converters.worker"])
     converter = Converter(confinement)
     found: list[Row] = []
     try:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            for document in documents or inputs(folder):
+            documents = documents or inputs(folder)
+            for document in documents:
                 found += await compare(converter, document, folder)
+            found.append(await in_a_row(converter, documents[0], folder))
+        found.append(Row("a waiting child's warming up, in none of the rows above: CPU", f"{warming() * 1000:.0f} ms"))
     finally:
         await confinement.close()
     return found
+
+
+async def in_a_row(converter: Converter, document: Path, folder: Path) -> Row:
+    """Convert a document many times without a pause: no child waits long enough to warm up."""
+    source, ours, theirs = Source(document.name, "application/pdf", document), folder / "ours.tif", folder / "gs.tif"
+    rates: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for _ in range(IN_A_ROW):
+            await converter.to_fax([source], Rendering(), ours)
+        middle = time.perf_counter()
+        for _ in range(IN_A_ROW):
+            ghostscript(document, theirs)
+        rates.append((IN_A_ROW / (middle - start), IN_A_ROW / (time.perf_counter() - middle)))
+    a, b = (statistics.median(pair[side] for pair in rates) for side in (0, 1))
+    what = f"{document.stem}, {IN_A_ROW} documents without a pause: documents a second"
+    return Row(what, f"{a:.1f}", f"Ghostscript {b:.1f}", f"{a / b:.2f}")
 
 
 async def compare(converter: Converter, document: Path, folder: Path) -> list[Row]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from converters.areas import paint_areas
 from converters.document import X_DPI, Mode
+from converters.edges import trimmed
 from converters.morphology import closed, eroded, opened, pooled, spread
 from converters.paper import COARSE_BELOW, FINE, Paper, fine_rows, flattened, is_drawn
 from converters.pictures import find_pictures, whole_picture
@@ -25,6 +26,7 @@ from converters.screen import screened
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from converters.edges import Rows
     from converters.page import Gray
 
     Ink = NDArray[np.bool_]
@@ -64,39 +66,44 @@ class Strokes:
     contrast: int
 
 
-def binarise(gray: Gray, y_dpi: int, mode: Mode) -> tuple[Ink, str]:
-    """Return the ink of a gray page (true is black) and its treatment: ``text``, ``mixed`` or ``photo``."""
+def binarise(gray: Gray, y_dpi: int, mode: Mode) -> tuple[Rows, str]:
+    """Return the ink of a gray page and its treatment: ``text``, ``mixed`` or ``photo``.
+
+    The ink is in packed rows, eight pixels a byte, the first in the highest bit, 1 is black; the last byte of a row of
+    other widths is filled with white.
+    """
     if mode is Mode.PHOTO:
-        return screened(gray, y_dpi), "photo"
+        return np.packbits(screened(gray, y_dpi), axis=1), "photo"
     cell_rows = max(2, round(CELL * y_dpi / X_DPI / 2) * 2)
     height = gray.shape[0]
     whole = gray
     if height % (4 * cell_rows):
         whole = np.pad(gray, ((0, -height % (4 * cell_rows)), (0, 0)), constant_values=255)
-    drawn = Paper.of(whole, 0.0, y_dpi)
-    bands = _to_look_at(drawn, cell_rows)
-    if not bands or is_drawn(drawn):
-        ink, treatments = whole < _CUTS[y_dpi < COARSE_BELOW], set()
+    bands = _to_look_at(whole, cell_rows)
+    if not bands or is_drawn(whole):
+        rows, treatments = np.packbits(whole < _CUTS[y_dpi < COARSE_BELOW], axis=1), set()
         for band in bands:
-            ink[band], of_band = _adapted(drawn.band(band), y_dpi, mode, cell_rows)
+            ink, of_band = _adapted(Paper.of(whole[band], 0.0, y_dpi), y_dpi, mode, cell_rows)
+            rows[band] = np.packbits(ink, axis=1)
             treatments.add(of_band)
         treatment = "mixed" if "mixed" in treatments else "text"
     elif mode is not Mode.TEXT and (frame := whole_picture(whole, cell_rows)) is not None:
         ink, treatment = np.zeros(whole.shape, np.bool_), "photo"
         ink[frame] = screened(whole[frame], y_dpi, fine=mode is Mode.QUALITY)
+        rows = np.packbits(ink, axis=1)
     else:
         ink, treatment = _adapted(flattened(whole, 4 * cell_rows, 4 * CELL, y_dpi), y_dpi, mode, cell_rows)
-    return ink[:height], treatment
+        rows = np.packbits(ink, axis=1)
+    return trimmed(rows, y_dpi)[:height], treatment
 
 
-def _to_look_at(paper: Paper, cell_rows: int) -> list[slice]:
+def _to_look_at(gray: Gray, cell_rows: int) -> list[slice]:
     """Return the bands of rows that hold more than black strokes on white: cells without paper, or of light strokes.
 
     A band begins and ends where flattening's cells do, with more than a stroke's width to spare.
     """
-    cell = (cell_rows * paper.lightest.shape[0] // paper.gray.shape[0], CELL // FINE)
-    lightest = pooled(paper.lightest, *cell, np.maximum)
-    darkest = pooled(paper.darkest, *cell, np.minimum)
+    lightest = pooled(gray, cell_rows, CELL, np.maximum)
+    darkest = pooled(gray, cell_rows, CELL, np.minimum)
     area = (lightest < _PAPER) & (lightest > _INK)
     light = (darkest < _PAPER) & (eroded(darkest, 3, 3) > _LIGHT)
     wanted = np.pad((area | light).any(1).reshape(-1, 4).any(1), 1)

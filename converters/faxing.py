@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from converters import cover as covering
 from converters import pdf, webpage
 from converters.ahead import ahead
@@ -120,19 +118,25 @@ def _add(
     drafts: list[PageReport],
     progress: Callable[[], None],
 ) -> None:
-    """Write the pages that a reader drew."""
+    """Write the pages that a reader drew: while one is coded, the next is made black and white, and one is drawn."""
     before = len(drafts)
-    for source_page, drawn in ahead(pages):
+    for source_page, page, treatment in ahead(_bilevel(ahead(pages), rendering)):
         if len(drafts) >= rendering.max_pages:
             raise Refused(Reason.TOO_MANY_PAGES, detail=str(rendering.max_pages))
-        if isinstance(drawn, Page):
-            page, treatment = drawn, "fax"
-        else:
-            ink, treatment = binarise(drawn, rendering.resolution.dpi, rendering.mode)
-            page = Page(ink.shape[1], ink.shape[0], X_DPI, rendering.resolution.dpi, np.packbits(ink, axis=1).tobytes())
         writer.add(page)
         size = (page.width, page.height, round(page.y_dpi))
         drafts.append(PageReport(len(drafts) + 1, name, source_page, *size, bytes=0, treatment=treatment))
         progress()
     if len(drafts) == before:
         raise Refused(Reason.NO_PAGES)
+
+
+def _bilevel(pages: Iterator[Drawn], rendering: Rendering) -> Iterator[tuple[int, Page, str]]:
+    """Yield each page in black and white with its treatment."""
+    dpi = rendering.resolution.dpi
+    for source_page, drawn in pages:
+        if isinstance(drawn, Page):
+            yield source_page, drawn, "fax"
+        else:
+            rows, treatment = binarise(drawn, dpi, rendering.mode)
+            yield source_page, Page(drawn.shape[1], drawn.shape[0], X_DPI, dpi, rows.tobytes()), treatment

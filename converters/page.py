@@ -106,6 +106,16 @@ def _placed(width: float, height: float, y_dpi: int, paper: Paper, *, turned: bo
     )
 
 
+def blank(placement: Placement) -> tuple[Gray, Gray]:
+    """Return a white fax page and the part of it that a drawing of one piece fills: what draws there need not be laid.
+
+    There is a row more behind the page, so that whoever writes whole rows from the part's left edge stays inside.
+    """
+    sheet = np.full((placement.length + 1, WIDTH), 255, np.uint8)
+    rows = slice(placement.top, placement.top + placement.height)
+    return sheet[:-1], sheet[rows, placement.left : placement.left + placement.width]
+
+
 def lay(drawn: Gray, placement: Placement) -> Iterator[Gray]:
     """Yield the fax pages (``length`` rows of 1728 gray pixels) of a drawing of the placement's size."""
     whole = placement.pieces == 1 and placement.length == placement.height and placement.width == WIDTH

@@ -58,24 +58,19 @@ class Paper:
         sample = np.ascontiguousarray(gray[::rows, ::FINE])
         return cls(gray, noise, pooled(gray, rows, FINE, np.maximum), pooled(gray, rows, FINE, np.minimum), sample)
 
-    def band(self, rows: slice) -> Paper:
-        """Return some rows of it, which begin and end where cells do."""
-        step = self.gray.shape[0] // self.lightest.shape[0]
-        fine = slice(rows.start // step, rows.stop // step)
-        return Paper(self.gray[rows], self.noise, self.lightest[fine], self.darkest[fine], self.sample[fine])
-
     @property
     def drawn(self) -> bool:
         """Whether the page was drawn by a program, so that its grays are meant."""
         return self.noise == 0.0
 
 
-def is_drawn(paper: Paper) -> bool:
+def is_drawn(gray: Gray) -> bool:
     """Return whether the page was drawn by a program: no scanner gives so much pure white.
 
     The white around a camera's or a scanner's picture, which was put there, does not count.
     """
-    pure = paper.sample >= _PURE
+    step = 4
+    pure = gray[::step, ::step] >= _PURE
     if np.count_nonzero(pure) <= _DRAWN * pure.size:
         return False
     rows, columns = np.flatnonzero(~pure.all(1)), np.flatnonzero(~pure.all(0))
@@ -84,9 +79,7 @@ def is_drawn(paper: Paper) -> bool:
     inside = pure[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if np.count_nonzero(inside) > _DRAWN * inside.size:
         return True
-    step = paper.gray.shape[0] // pure.shape[0]
-    seen = paper.gray[rows[0] * step : (rows[-1] + 1) * step, columns[0] * FINE : (columns[-1] + 1) * FINE]
-    return _grain(seen) < _GRAIN
+    return _grain(gray[rows[0] * step : (rows[-1] + 1) * step, columns[0] * step : (columns[-1] + 1) * step]) < _GRAIN
 
 
 def fine_rows(y_dpi: int) -> int:

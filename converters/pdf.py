@@ -73,19 +73,24 @@ def _page(document: pdfium.PdfDocument, index: int, rendering: Rendering) -> Ite
     try:
         width, height = page.get_size()
         placement = paging.place_page(width * _POINT, height * _POINT, rendering.resolution.dpi, rendering.paper)
-        yield from paging.lay(_draw(document, page, placement), placement)
+        if placement.pieces == 1:
+            sheet, part = paging.blank(placement)
+            _draw(document, page, part, turned=placement.turned)
+            yield sheet
+        else:
+            whole = np.full((placement.height, (placement.width + 3) // 4 * 4), 255, np.uint8)[:, : placement.width]
+            _draw(document, page, whole, turned=placement.turned)
+            yield from paging.lay(whole, placement)
     finally:
         page.close()
 
 
-def _draw(document: pdfium.PdfDocument, page: pdfium.PdfPage, placement: paging.Placement) -> paging.Gray:
-    """Return the page drawn ``placement.height`` x ``placement.width``, white paper under it."""
-    width, height = placement.width, placement.height
-    stride = (width + 3) // 4 * 4
-    pixels = np.full((height, stride), 255, np.uint8)
-    rotate = _QUARTER if placement.turned else 0
+def _draw(document: pdfium.PdfDocument, page: pdfium.PdfPage, pixels: paging.Gray, *, turned: bool) -> None:
+    """Draw the page so that it fills ``pixels``, over what is there; rows lie a multiple of 4 bytes apart."""
+    height, width = pixels.shape
+    rotate = _QUARTER if turned else 0
     pointer = pixels.ctypes.data_as(ctypes.c_void_p)
-    bitmap = raw.FPDFBitmap_CreateEx(width, height, raw.FPDFBitmap_Gray, pointer, stride)
+    bitmap = raw.FPDFBitmap_CreateEx(width, height, raw.FPDFBitmap_Gray, pointer, pixels.strides[0])
     if not bitmap:
         raise Refused(Reason.TOO_LARGE, detail=f" ({width} x {height} pixels)")
     try:
@@ -94,4 +99,3 @@ def _draw(document: pdfium.PdfDocument, page: pdfium.PdfPage, placement: paging.
             raw.FPDF_FFLDraw(document.formenv.raw, bitmap, page.raw, 0, 0, width, height, rotate, _FLAGS)
     finally:
         raw.FPDFBitmap_Destroy(bitmap)
-    return pixels[:, :width]

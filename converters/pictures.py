@@ -98,12 +98,14 @@ def find_pictures(paper: Paper, ground: Gray, cell_rows: int) -> NDArray[np.bool
 
 def _flat(paper: Paper, rows: int, columns: int) -> NDArray[np.bool_]:
     """Return the blocks of one gray; of a scan, those whose means of 4 x 4 pixels differ no more than noise does."""
-    gray, most = paper.gray, 2.0
-    if not paper.drawn:
+    if paper.drawn:
+        rows, columns = rows * paper.lightest.shape[0] // paper.gray.shape[0], columns // FINE
+        lightest, darkest, most = paper.lightest, paper.darkest, 2.0
+    else:
         step = max(1, rows // 4)
-        gray = means(gray, step, 4)
+        lightest = darkest = means(paper.gray, step, 4)
         rows, columns, most = rows // step, columns // 4, 4.0 + 1.2 * paper.noise
-    return np.asarray(pooled(gray, rows, columns, np.maximum) - pooled(gray, rows, columns, np.minimum) <= most)
+    return np.asarray(pooled(lightest, rows, columns, np.maximum) - pooled(darkest, rows, columns, np.minimum) <= most)
 
 
 def _spread_out(values: Gray) -> bool:

@@ -9,6 +9,7 @@ that takes longer than :data:`PAGE_SECONDS` ends the child by SIGALRM, whose def
 from __future__ import annotations
 
 import os
+import select
 import signal
 import traceback
 from dataclasses import astuple
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from converters import assembly, faxing, faxpdf, header, heap, readers, receiptpdf, thumbnails
 from converters.containers import identify
-from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
+from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering, Resolution
 from converters.errors import Broken, Reason, Refused
 from converters.logo import MOST_BYTES as MOST_LOGO
 
@@ -25,12 +26,31 @@ if TYPE_CHECKING:
 
 #: Seconds that one page may take, and the layout of a text. A colour scan of the worst honest kind takes one.
 PAGE_SECONDS = 30.0
+#: Seconds without a request after which a child warms up. Not at once: of many documents it would slow the others.
+IDLE = 0.01
 #: Pages of a fax document that an operation on finished documents takes.
 MOST_PAGES = 2000
+#: A small page with words in two fonts that it does not bring, on paper and on a tint (ISO 32000-1; the table of its
+#: objects is left for PDFium to find).
+_SHEET = b"""%PDF-1.4
+1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj
+2 0 obj <</Type /Pages /Count 1 /Kids [3 0 R]>> endobj
+3 0 obj <</Type /Page /Parent 2 0 R /MediaBox [0 0 90 60] /Contents 4 0 R /Resources
+<</Font <</A <</Type /Font /Subtype /Type1 /BaseFont /Helvetica>>
+/B <</Type /Font /Subtype /Type1 /BaseFont /Times-Roman>>>>>>>> endobj
+4 0 obj <</Length 110>> stream
+0.8 0.8 1 rg 5 5 80 20 re f 0 g BT /A 9 Tf 9 11 Td (on a tint) Tj ET 0.4 g BT /B 9 Tf 9 40 Td (on paper) Tj ET
+endstream endobj
+trailer <</Root 1 0 R /Size 5>>
+%%EOF
+"""
 
 
 class Channel(Protocol):
     """The child's end: a blocking message channel with descriptors."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that can be read when a request has come."""
 
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """Return the request, ``None`` if the parent is gone."""
@@ -39,13 +59,27 @@ class Channel(Protocol):
         """Send the answer."""
 
 
+def warm() -> None:
+    """Make a fax of a small page of our own: what that loads, each child of this process has."""
+    sheet, output = os.memfd_create("sheet"), os.memfd_create("output")
+    try:
+        os.write(sheet, _SHEET)
+        for resolution in Resolution:
+            faxing.make([readers.File("", "", sheet)], Rendering(resolution), output, lambda _: None)
+    finally:
+        os.close(sheet)
+        os.close(output)
+
+
 def serve(channel: Channel, fds: list[int]) -> None:  # noqa: ARG001  the launcher's signature
-    """Answer one request."""
+    """Answer one request; while there is none, get ready for it."""
+    heap.prepare()
+    if not select.select([channel], [], [], IDLE)[0]:
+        warm()
     received = channel.receive()
     if received is None:
         return
     request, descriptors = received
-    heap.prepare()
     channel.send(_answer(request, descriptors))
 
 

@@ -21,14 +21,13 @@ import contextlib
 import os
 import signal
 import sys
-import sysconfig
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from relay.bubblewrap import bubblewrap, environment
 from relay.channel import Channel, ChannelBroken
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MIB = 1024 * 1024
-_PRIVATE = "/tmp"  # noqa: S108  inside the sandbox, in memory, nobody else's
-PACKAGES = ("relay", "converters", "transport", "policies", "templates")
 
 
 class Sandbox(Enum):
@@ -81,14 +78,23 @@ class ChildDied(Exception):
 class Child:
     """One confined child: a channel to talk to it and a descriptor to kill it by."""
 
-    def __init__(self, entry: str, channel: Channel, pidfd: int, ended: asyncio.Future[int], wall: float) -> None:
+    def __init__(self, entry: str, channel: Channel, pidfd: int, ended: asyncio.Future[int]) -> None:
         self.entry = entry
         self.channel = channel
         self._pidfd = pidfd
         self._ended = ended
         self._late = False
+        self._alarm: asyncio.TimerHandle | None = None
+        ended.add_done_callback(lambda _: self._stop_clock())
+
+    @property
+    def alive(self) -> bool:
+        """Whether its end is not known yet."""
+        return not self._ended.done()
+
+    def start_clock(self, wall: float) -> None:
+        """Kill it in ``wall`` seconds."""
         self._alarm = asyncio.get_running_loop().call_later(wall, self._too_late)
-        ended.add_done_callback(lambda _: self._alarm.cancel())
 
     async def send(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         """Send a message; raises :class:`ChildDied` if there is nobody to read it."""
@@ -121,12 +127,16 @@ class Child:
     async def close(self) -> None:
         """Kill it if it lives, and give its descriptors back."""
         self.kill()
-        self._alarm.cancel()
+        self._stop_clock()
         self.channel.close()
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
         await asyncio.wait([self._ended], timeout=5)
+
+    def _stop_clock(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def _too_late(self) -> None:
         self._late = True
@@ -152,6 +162,8 @@ class Confinement:
         self._orders = 0
         self._spawning: dict[int, asyncio.Future[tuple[Channel, int]]] = {}
         self._ended: dict[int, asyncio.Future[int]] = {}
+        self._waiting: dict[tuple[str, Limits], Child] = {}
+        self._forking: dict[tuple[str, Limits], asyncio.Task[None]] = {}
 
     async def spawn(self, entry: str, fds: Sequence[int] = (), limits: Limits | None = None) -> Child:
         """Fork a child that calls ``entry`` (``package.module:function``) with its channel and ``fds``.
@@ -159,6 +171,11 @@ class Confinement:
         The descriptors stay open here. Raises :class:`ChildDied` when the nursery cannot start or dies.
         """
         limits = limits or Limits()
+        child = await self._fork(entry, fds, limits)
+        child.start_clock(limits.wall)
+        return child
+
+    async def _fork(self, entry: str, fds: Sequence[int], limits: Limits) -> Child:
         async with self._lock:
             if self._control is None:
                 await self._start()
@@ -176,30 +193,53 @@ class Confinement:
             except (BrokenPipeError, ConnectionResetError):
                 raise ChildDied("nursery", 1) from None
         channel, pidfd = await spawned
-        return Child(entry, channel, pidfd, ended, limits.wall)
+        return Child(entry, channel, pidfd, ended)
 
     @contextlib.asynccontextmanager
     async def child(self, entry: str, fds: Sequence[int] = (), limits: Limits | None = None) -> AsyncIterator[Child]:
         """Spawn a child for the length of a block; it is dead when the block is left."""
-        child = await self.spawn(entry, fds, limits)
-        try:
+        async with _closing(await self.spawn(entry, fds, limits)) as child:
             yield child
-        finally:
-            await asyncio.shield(child.close())
 
     async def run(
         self, entry: str, request: Mapping[str, Any], fds: Sequence[int] = (), limits: Limits | None = None
     ) -> dict[str, Any]:
-        """Send one request with its descriptors to a fresh child and return its one answer."""
-        async with self.child(entry, (), limits) as child:
+        """Send one request with its descriptors to a fresh child and return its one answer.
+
+        The child of the next such request is forked meanwhile and waits for it: an entry begins by receiving.
+        """
+        async with _closing(await self._take(entry, limits or Limits())) as child:
             await child.send(request, fds)
             answer, descriptors = await child.receive()
             for descriptor in descriptors:
                 os.close(descriptor)
             return answer
 
+    async def _take(self, entry: str, limits: Limits) -> Child:
+        """Return the child that waits for such a request, or a new one; then have the next one wait."""
+        what = (entry, limits)
+        child = self._waiting.pop(what, None)
+        if child is not None and not child.alive:  # its nursery ended
+            await child.close()
+            child = None
+        child = child or await self._fork(entry, (), limits)
+        child.start_clock(limits.wall)
+        if what not in self._forking:
+            self._forking[what] = asyncio.create_task(self._fork_ahead(entry, limits), name="the next child")
+        return child
+
+    async def _fork_ahead(self, entry: str, limits: Limits) -> None:
+        try:
+            with contextlib.suppress(ChildDied):  # whoever asks next is told
+                self._waiting[entry, limits] = await self._fork(entry, (), limits)
+        finally:
+            del self._forking[entry, limits]
+
     async def close(self) -> None:
         """End the nursery and with it every child."""
+        for task in list(self._forking.values()):
+            task.cancel()
+            await asyncio.wait([task])
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -212,6 +252,8 @@ class Confinement:
                 self._process.kill()
             await self._process.wait()
         self._fail_all()
+        while self._waiting:
+            await self._waiting.popitem()[1].close()
 
     async def _start(self) -> None:
         ours, theirs = Channel.pair()
@@ -220,7 +262,7 @@ class Confinement:
             command = [*bubblewrap(self._memory), *command]
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *command, pass_fds=(theirs.fileno(),), env=_environment(), stdin=asyncio.subprocess.DEVNULL
+                *command, pass_fds=(theirs.fileno(),), env=environment(), stdin=asyncio.subprocess.DEVNULL
             )
         except OSError as fault:
             ours.close()
@@ -267,6 +309,14 @@ class Confinement:
         self._ended.clear()
 
 
+@contextlib.asynccontextmanager
+async def _closing(child: Child) -> AsyncIterator[Child]:
+    try:
+        yield child
+    finally:
+        await asyncio.shield(child.close())
+
+
 def _resources(limits: Limits) -> dict[str, int]:
     """Return limits, or a leaf's values of the same shape, by the names of :mod:`resource`."""
     return {
@@ -276,67 +326,6 @@ def _resources(limits: Limits) -> dict[str, int]:
         "RLIMIT_NOFILE": limits.open_files,
         "RLIMIT_NPROC": limits.processes,
         "RLIMIT_CORE": 0,
-    }
-
-
-def bubblewrap(memory: int) -> list[str]:
-    """Return the bubblewrap command line: programs read-only, ``memory`` bytes of private ``/tmp``, nothing else."""
-    # bwrap itself asks to die with us too late: one whose parent ends meanwhile would wait for ever
-    command = [
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-        "bwrap",
-        "--unshare-all",
-        "--die-with-parent",
-        "--new-session",
-        "--cap-drop",
-        "ALL",
-    ]
-    command += ["--dev", "/dev", "--size", str(memory), "--tmpfs", _PRIVATE]  # first: the programs may lie below it
-    for path in ("/usr", "/etc/fonts", "/etc/ld.so.cache", "/etc/alternatives", "/var/cache/fontconfig"):
-        command += ["--ro-bind-try", path, path]
-    command += program_folders()
-    for place in sorted(_program_places()):
-        command += ["--ro-bind", str(place), str(place)]
-    return [*command, "--chdir", _PRIVATE]
-
-
-def program_folders() -> list[str]:
-    """Return bubblewrap's arguments for the folders of programs beside ``/usr``."""
-    arguments = []
-    for path in ("/bin", "/sbin", "/lib", "/lib64"):
-        if Path(path).is_symlink():
-            arguments += ["--symlink", str(Path(path).readlink()), path]
-        elif Path(path).is_dir():
-            arguments += ["--ro-bind", path, path]
-    return arguments
-
-
-def _program_places() -> set[Path]:
-    """Return the folders that hold the interpreter, the installed packages and our own packages."""
-    places = {Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("purelib"))}
-    places |= {Path(sysconfig.get_path("platlib")), Path(sys.executable).resolve().parent.parent}
-    house = Path(__file__).resolve().parent.parent
-    places |= {house / package for package in PACKAGES}
-    outside_usr = {place for place in places if place.is_dir() and not place.is_relative_to("/usr")}
-    return {
-        place
-        for place in outside_usr
-        if not any(place != other and place.is_relative_to(other) for other in outside_usr)
-    }
-
-
-def _environment() -> dict[str, str]:
-    house = Path(__file__).resolve().parent.parent
-    return {
-        "PATH": "/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        "HOME": _PRIVATE,
-        "PYTHONPATH": str(house),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OPENBLAS_NUM_THREADS": "1",  # threads of a preloaded numpy would not survive the fork
-        "OMP_NUM_THREADS": "1",
     }
 
 

@@ -55,6 +55,19 @@ def linger(channel: Channel, _fds: list[int]) -> None:
         time.sleep(1)
 
 
+def hang(channel: Channel, _fds: list[int]) -> None:
+    """Take the request and never answer."""
+    _request(channel)
+    while True:
+        time.sleep(1)
+
+
+def tell(channel: Channel, _fds: list[int]) -> None:
+    """Answer who it is."""
+    _request(channel)
+    channel.send({"pid": os.getpid()})
+
+
 def babble(channel: Channel, _fds: list[int]) -> None:
     """Break the channel's rules: send what is no JSON."""
     os.write(channel.fileno(), b"\xff\xfe")

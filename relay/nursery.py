@@ -1,6 +1,6 @@
 """The preloaded parent inside a confinement: forks one child for each order (``python -m relay.nursery FD MODULE...``).
 
-It runs inside the sandbox that :mod:`relay.confine` built, imports the modules that its children need once, and
+It runs inside the sandbox that :mod:`relay.confine` built, prepares what its children need (:mod:`relay.preload`), and
 then only forks: a confined child costs milliseconds instead of an interpreter's start. It is single-threaded,
 reads nothing from outside but orders on its control channel, and never runs an entry itself.
 
@@ -16,7 +16,6 @@ An entry is called ``entry(channel, descriptors)`` in the child; returning ends 
 from __future__ import annotations
 
 import ctypes
-import gc
 import importlib
 import os
 import resource
@@ -28,6 +27,7 @@ from typing import Any
 
 from relay import seccomp
 from relay.channel import Channel
+from relay.preload import preload
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 PR_SET_DUMPABLE = 4
@@ -39,10 +39,7 @@ def main(arguments: list[str]) -> None:
     control = Channel.of_descriptor(int(arguments[0]))
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     _prctl(PR_SET_DUMPABLE, 0)  # no child may look into this process or into a sibling (ptrace(2), pidfd_getfd(2))
-    for module in arguments[1:]:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # the children share these pages; a collection in a child would copy them all
+    preload(arguments[1:])
     Nursery(control).serve()
 
 

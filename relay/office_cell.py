@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from converters.errors import Broken
 from relay import seccomp
+from relay.bubblewrap import program_folders
 from relay.channel import Channel, ChannelBroken
-from relay.confine import MIB, Sandbox, program_folders
+from relay.confine import MIB, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -106,3 +106,41 @@ async def test_many_children_at_once_do_not_mix_their_answers(confinement: Confi
             assert out.read() == b"written inside"
 
     await asyncio.gather(*(one(index) for index in range(20)))
+
+
+async def _waiting(confinement: Confinement) -> None:
+    """Return when a child waits for its request."""
+    async with asyncio.timeout(5):
+        while not confinement._waiting:
+            await asyncio.sleep(0.01)
+
+
+async def test_each_request_has_a_child_of_its_own_although_one_waits(confinement: Confinement) -> None:
+    """Lost otherwise: a document that took its child over reads the next sender's."""
+    served = set()
+    for _ in range(5):
+        served.add((await confinement.run("relay.intruder:tell", {}))["pid"])
+        await _waiting(confinement)
+    assert len(served) == 5
+
+
+async def test_the_clock_of_a_child_starts_with_its_request(confinement: Confinement) -> None:
+    """Lost otherwise: the first document after a quiet hour is refused for taking too long."""
+    limits = Limits(wall=0.3)
+    await confinement.run("relay.intruder:tell", {}, limits=limits)
+    await _waiting(confinement)
+    await asyncio.sleep(0.6)
+    assert (await confinement.run("relay.intruder:tell", {}, limits=limits))["pid"] > 0
+    with pytest.raises(ChildDied) as died:
+        await confinement.run("relay.intruder:hang", {}, limits=limits)
+    assert died.value.took_too_long
+
+
+async def test_a_waiting_child_that_died_with_its_nursery_is_not_used(confinement: Confinement) -> None:
+    """Lost otherwise: the first document after an out-of-memory kill is lost with it."""
+    await confinement.run("relay.intruder:tell", {})
+    await _waiting(confinement)
+    assert confinement._process is not None
+    confinement._process.kill()
+    await asyncio.sleep(0.3)
+    assert (await confinement.run("relay.intruder:tell", {}))["pid"] > 0

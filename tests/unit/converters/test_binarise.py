@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from converters.binarise import binarise
+from converters import binarise as binarising
 from converters.document import Mode
 from converters.tiff import Page, Writer
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 WORDS = "Sphinx of black quartz 5531"
 FACE = ImageFont.truetype("DejaVuSans.ttf", 34)
 BOX = (100, 300, 1300, 420)  # a banner of 150 by 15 mm
+
+
+def binarise(page: NDArray[np.uint8], y_dpi: int, mode: Mode) -> tuple[NDArray[np.bool_], str]:
+    """The page's ink, a truth for each pixel, and its treatment."""
+    rows, treatment = binarising.binarise(page, y_dpi, mode)
+    return np.unpackbits(rows, axis=1, count=page.shape[1]).astype(np.bool_), treatment
 
 
 def sheet(ground: int, ink: int, paper: int = 255) -> NDArray[np.uint8]:
