@@ -206,7 +206,8 @@ def _environment(work: Path | None) -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": home, "TMPDIR": home, "FAXRELAY_WORK": home,
         "SAL_USE_VCLPLUGIN": "svp", "PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1",
-        "XDG_CACHE_HOME": f"{home}/.cache",
+        # Where Debian's libpaper-utils are installed, LibreOffice asks them for the paper of sheets that name none.
+        "XDG_CACHE_HOME": f"{home}/.cache", "PAPERSIZE": "a4",
     }  # fmt: skip
 
 
