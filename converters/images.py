@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 
 from converters import large
 from converters import page as paging
@@ -55,10 +55,12 @@ _GAP = 3.0
 _LARGE = 16_000_000
 #: Bytes that decoding may hold beside a child's own 90 MB, which keeps all under 300 MB.
 _MOST_HELD = 180_000_000
-#: A telephone's largest has 48.8 million pixels; libheif holds 4.5 bytes for each.
-_MOST_HEIC = 50_000_000
+#: Pixels from and up to which the decoder's own are used: a telephone's largest HEIC has 48.8 million, and libheif
+#: holds 4.5 bytes for each.
+_LEAST_OF = {"HEIF": _LARGE, "WEBP": 4_000_000}
+_MOST_OF = {"HEIF": 50_000_000, "WEBP": 30_000_000}
 #: Bytes a pixel that decoders hold beside Pillow's own picture.
-_BESIDE = {"HEIF": 4.5, "AVIF": 4.5, "WEBP": 6.0, "GIF": 1.0}
+_BESIDE = {"HEIF": 4.5, "AVIF": 4.5, "WEBP": 11.0, "GIF": 1.0}
 
 
 def pages(stream: BinaryIO, expected: str, rendering: Rendering, room: int) -> Iterator[tuple[int, paging.Gray]]:
@@ -112,7 +114,7 @@ def _frame(picture: Image.Image, frame: int, stream: BinaryIO, rendering: Render
     placement = paging.place_picture(width / x_dpi * paging.MM, height / y_dpi * paging.MM, y_lines, rendering.paper)
     wanted = (placement.width, placement.height)
     coefficients = _coefficients(picture)
-    if picture.format == "JPEG":
+    if isinstance(picture, JpegImagePlugin.JpegImageFile):  # also a burst or a picture with a depth map, an MPO
         wide = max(placement.width, round(placement.height * X_DPI / y_lines))
         picture.draft("L", (wide, wide))  # decodes at a fraction of the size where that is still enough
     if coefficients + _held(picture) > _MOST_HELD and not _in_parts(picture):
@@ -127,8 +129,9 @@ def _frame(picture: Image.Image, frame: int, stream: BinaryIO, rendering: Render
 def _in_parts(picture: Image.Image) -> bool:
     """Whether the picture is one that :mod:`converters.large` decodes."""
     pixels = picture.width * picture.height
-    if picture.format == "HEIF":
-        return _LARGE <= pixels <= _MOST_HEIC and picture.mode == "RGB"
+    if picture.format in _MOST_OF:
+        one = picture.mode == "RGB" and getattr(picture, "n_frames", 1) == 1
+        return _LEAST_OF[picture.format] <= pixels <= _MOST_OF[picture.format] and one
     return pixels >= _LARGE and picture.format in {"PNG", "TIFF"}
 
 
@@ -142,6 +145,8 @@ def _small(
     if _in_parts(picture):
         if picture.format == "PNG":
             return _turned(Image.fromarray(large.averaged(large.png(stream.fileno()), smaller)), orientation)
+        if picture.format == "WEBP":
+            return Image.fromarray(large.webp(stream, smaller))
         if picture.format == "HEIF":
             return Image.fromarray(large.heic(stream, smaller))
         if (read := large.tiff(stream.fileno(), frame, smaller)) is not None:

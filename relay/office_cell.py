@@ -43,8 +43,8 @@ _PLACES: Final = (
 )  # fmt: skip
 _TMP: Final = 512 * MIB
 _SHM: Final = 16 * MIB
-#: Seconds between two looks at the memory: while less than half of what is allowed is held, and then, because a document
-#: can take a quarter of a gigabyte in a tenth of a second.
+#: Seconds between two looks at the memory: while less than half of what is allowed is held, and then. A document can
+#: take a quarter of a gigabyte in a tenth of a second.
 _LOOK, _LOOK_CLOSELY = 0.1, 0.02
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -166,7 +166,7 @@ class Cell:
 
     async def _watch(self) -> None:
         """Return when the sandbox holds more memory than it may."""
-        while (held := resident(self._first)) <= self._memory:  # the kernel wakes nobody for it
+        while (held := resident(self._first)) <= self._memory:  # noqa: ASYNC110  the kernel wakes nobody for it
             await asyncio.sleep(_LOOK if 2 * held < self._memory else _LOOK_CLOSELY)
 
 
