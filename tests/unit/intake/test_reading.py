@@ -50,6 +50,24 @@ def test_apple_mail_hides_files_inside_the_alternative(sample: Sample) -> None:
     assert said["subject"] == "חוזה חתום"
 
 
+@pytest.mark.parametrize(
+    "page", [b"<table><tr><td>" * 3000, b"<img src='https://example.com/all.png'>", b"<p>The words of the page</p>"]
+)
+def test_the_plain_text_stands_for_the_page_beside_it(read: Read, page: bytes) -> None:
+    """Lost otherwise: a mail that has its text twice is refused because its web page cannot be drawn."""
+    both = part("text/plain", b"The words of the text"), part("text/html", page)
+    said, _ = read(mixed(*both, kind=b"multipart/alternative"))
+    assert said["body"]["media_type"].startswith("text/plain")
+    assert said["body"]["size"] == len(b"The words of the text")
+
+
+def test_a_page_stands_for_a_plain_text_of_blanks(read: Read) -> None:
+    """Lost otherwise: a mail program that writes an empty plain text beside its page sends empty faxes."""
+    both = part("text/plain", b" \r\n"), part("text/html", b"<p>The words of the page</p>")
+    said, _ = read(mixed(*both, kind=b"multipart/alternative"))
+    assert said["body"]["media_type"].startswith("text/html")
+
+
 def test_outlooks_logo_is_no_page(sample: Sample) -> None:
     """Lost otherwise: each fax from an office with a logo in its signature has a page that shows only the logo."""
     said, _ = sample("outlook-logo.eml")
