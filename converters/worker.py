@@ -14,7 +14,7 @@ import traceback
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Protocol
 
-from converters import assembly, faxing, faxpdf, header, heap, readers, receiptpdf, thumbnails
+from converters import assembly, faxing, faxpdf, header, heap, readers, receiptpdf, tesseract, textlayer, thumbnails
 from converters.containers import identify
 from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
 from converters.errors import Broken, Reason, Refused
@@ -116,9 +116,23 @@ def _assemble(request: dict[str, Any], descriptors: list[int]) -> Any:
 
 
 def _to_pdf(request: dict[str, Any], descriptors: list[int]) -> Any:
-    output, fax = descriptors
+    output, fax, *read = descriptors
+    texts, offset = [], 0
+    for size in request["texts"]:
+        texts.append(textlayer.loaded(os.pread(read[0], size, offset)) if size else [])
+        offset += size
     with open(output, "wb", closefd=False) as stream:
-        return faxpdf.write(fax, stream, faxpdf.Marks(*request["marks"]), MOST_PAGES)
+        return faxpdf.write(fax, stream, faxpdf.Marks(*request["marks"]), MOST_PAGES, texts)
+
+
+def _read(request: dict[str, Any], descriptors: list[int]) -> Any:
+    """Read the words of one page, whose time is told: a person does not wait for it."""
+    output, fax = descriptors
+    signal.setitimer(signal.ITIMER_REAL, request["seconds"])
+    words = tesseract.read(fax, request["page"], request["languages"])
+    if not words:
+        return 0
+    return os.pwrite(output, textlayer.dumped(words), 0)
 
 
 def _thumbnails(request: dict[str, Any], descriptors: list[int]) -> Any:
@@ -154,6 +168,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
     "stamp": _stamp,
     "assemble": _assemble,
     "to_pdf": _to_pdf,
+    "read": _read,
     "thumbnails": _thumbnails,
     "preview": _preview,
     "receipt": _receipt,
