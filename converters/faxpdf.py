@@ -2,7 +2,9 @@
 
 Nothing is decoded or coded again where the page is one T.6 strip; any other fax page is coded so first. Pages have
 their true size, so that 98 lines an inch look as on paper. Written directly: images, and where a page was read
-(:mod:`converters.tesseract`) its words unseen above them (:mod:`converters.textlayer`). Invariants: titles are escaped for where they stand (hexadecimal strings, XML); the file is the same for the same
+(:mod:`converters.tesseract`) its words unseen above them (:mod:`converters.textlayer`).
+
+Invariants: titles are escaped for where they stand (hexadecimal strings, XML); the file is the same for the same
 input.
 """
 
@@ -53,9 +55,7 @@ class Strip:
     data: bytes
 
 
-def write(
-    fax: int, output: BinaryIO, marks: Marks, most_pages: int, texts: Sequence[Sequence[Word]] = ()
-) -> int:
+def write(fax: int, output: BinaryIO, marks: Marks, most_pages: int, texts: Sequence[Sequence[Word]] = ()) -> int:
     """Write the PDF of the fax document on descriptor ``fax`` to ``output`` and return its number of pages.
 
     ``texts``: the words of each page, in the pages' order; pages beyond have none.

@@ -12,13 +12,13 @@ returns is as little to be believed as the page.
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from cffi import FFI
 from PIL import Image
 
 from converters.errors import Broken, Reason, Refused
+from converters.ocr import LANGUAGES, LIBRARY
 from converters.textlayer import Word
 from converters.thumbnails import MOST_ROWS
 from converters.tiff import opened
@@ -50,9 +50,6 @@ ffi.cdef("""
     void TessDeleteText(const char *);
 """)
 
-LIBRARY: Final = "libtesseract.so.5"
-#: Languages as Tesseract names them, joined: ``eng+heb``.
-LANGUAGES: Final = re.compile(r"[a-z]{3}(_[a-z]{3,8})?(\+[a-z]{3}(_[a-z]{3,8})?){0,7}")
 #: Dots of the picture that is read for one of the fax.
 _SCALE: Final = 1.5
 #: Words of a page that are kept: a page of the smallest print has two thousand, one of noise any number.
@@ -74,7 +71,9 @@ def read(fax: int, number: int, languages: str) -> list[Word]:
     if not any(page.rows):
         return []
     picture, across, down = _picture(page)
-    return [_on_page(word, across, down) for word in _recognised(picture, languages, round((page.x_dpi or 204) * _SCALE))]
+    return [
+        _on_page(word, across, down) for word in _recognised(picture, languages, round((page.x_dpi or 204) * _SCALE))
+    ]
 
 
 def _picture(page: Page) -> tuple[Image.Image, float, float]:
@@ -119,7 +118,7 @@ def _word(lib: Any, words: Any, place: Any, line: int) -> Word | None:
     told = lib.TessResultIteratorGetUTF8Text(words, _WORD)
     if told == ffi.NULL or not lib.TessPageIteratorBoundingBox(place, _WORD, box, box + 1, box + 2, box + 3):
         return None
-    text = bytes(ffi.string(told, 4 * _LONGEST_WORD)).decode("utf-8", "ignore").strip()
+    text = ffi.buffer(told, len(ffi.string(told, 4 * _LONGEST_WORD)))[:].decode("utf-8", "ignore").strip()
     lib.TessDeleteText(told)
     if not text:
         return None

@@ -1,7 +1,7 @@
 """The text of a page laid over its picture: words that can be searched and copied, and are not drawn.
 
-Text rendering mode 3 (ISO 32000-1 section 9.3.6), in a font of one glyph without ink that is embedded all the same, so that
-no program goes looking for another (PDF/A asks for it of rendered text only, ISO 19005-2 section 6.2.11.4.1). Each
+Text rendering mode 3 (ISO 32000-1 section 9.3.6), in a font of one glyph without ink that is embedded all the same, so
+that no program goes looking for another (PDF/A asks for it of rendered text only, ISO 19005-2 section 6.2.11.4.1). Each
 character of the document has a code of its own, whose meaning the ToUnicode map tells (ISO 32000-1 section 9.10.3);
 its glyph is never ``.notdef`` (ISO 19005-2 section 6.2.11.8).
 

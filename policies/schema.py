@@ -179,6 +179,11 @@ class NumberEntry(Entry):
         unit="calls",
         default=None,
     )
+    ocr: Flag = key(
+        "Whether the words of received faxes are read (OCR), so that their PDFs can be searched and copied from. The "
+        "mail waits for it some seconds a page, and never longer than `ocr` of the settings allows.",
+        default=False,
+    )
     senders: list[SenderEntry] = key("Who may send as this number.", default_factory=list)
     confirm_within: LongDuration = key(
         "How long a mail whose sender is asked to confirm it waits for the click; then it is deleted.",
