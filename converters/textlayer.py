@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _MOST_CODES = 60_000
 #: The glyph's advance in thousandths, and how high letters stand over the baseline in those of the size.
 _ADVANCE, _ASCENT, _DESCENT = 500, 800, -200
+#: The font's date, 2026-01-01 in seconds since 1904.
+_BORN = 3_850_070_400
 #: Dots from a page's corner beyond which no word stands; what is no number (JSON's NaN) stands nowhere.
 _FARTHEST = 100_000
 _RIGHT_TO_LEFT = frozenset({"R", "AL"})
@@ -187,7 +189,7 @@ def _program() -> bytes:
     builder.setupHorizontalMetrics(dict.fromkeys(names, (_ADVANCE, 0)))
     builder.setupHorizontalHeader(ascent=_ASCENT, descent=_DESCENT)
     builder.setupPost(keepGlyphNames=False)
-    builder.updateHead(created=0, modified=0)
+    builder.updateHead(created=_BORN, modified=_BORN)
     made = io.BytesIO()
     builder.save(made)
     return made.getvalue()
