@@ -151,7 +151,7 @@ def _preview(request: dict[str, Any], descriptors: list[int]) -> Any:
 
 def _receipt(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, *fax = descriptors
-    pictures = thumbnails.thumbnails(fax[0], request["pages"], receiptpdf.PICTURE_WIDTH) if fax else []
+    pictures = receiptpdf.pictures_of(fax[0], request["pages"]) if fax else []
     made = receiptpdf.draw(request["sheet"], request["language"], Paper(request["paper"]), pictures)
     with open(output, "wb", closefd=False) as stream:
         stream.write(made)

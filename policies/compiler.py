@@ -20,6 +20,7 @@ from policies.inbound import Inbound
 from policies.inbound_compiler import InboundCompiler
 from policies.lines_compiler import LinesCompiler
 from policies.numbers import BadNumber, parse_number
+from policies.paper import usual_paper
 from policies.people_compiler import PeopleCompiler
 from policies.policy import (
     DestinationRule,
@@ -187,7 +188,7 @@ class _Compiler:
                 receipt_pages=entry.receipt_pages,
                 resolution=entry.resolution,
                 mode=entry.mode,
-                paper=entry.paper,
+                paper=entry.paper or usual_paper(entry.number),
                 priority=entry.priority,
                 share_of_line=entry.share_of_line,
                 retries=self._retries(scope, entry),

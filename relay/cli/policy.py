@@ -57,7 +57,7 @@ def check(context: click.Context, folder: Path | None) -> None:
     settings = settings_of(context)
     found = load_policy(folder or settings.policy_folder)
     click.echo(f"{folder or settings.policy_folder}: good; {len(found.domains)} domains, {len(found.numbers)} numbers")
-    if reading.asked(found) and (lacking := ocr.missing(settings.ocr.languages)):
+    if folder is None and reading.asked(found) and (lacking := ocr.missing(settings.ocr.languages)):
         click.echo(f"but received faxes are not read as `ocr: true` says: apt-get install {lacking}", err=True)
     named = [what for some, what in ((found.trunks, "trunks"), (found.devices, "devices")) if some]
     if named and folder is None and settings.lines.sip is None:

@@ -135,7 +135,7 @@ class Reading:
         """Return the blob of the searchable PDF, ``None`` where there is none, and what came of it as a sentence."""
         languages = ocr.there(self._limits.languages)
         if not languages:
-            return None, f"not read: {ocr.missing(self._limits.languages).replace(' ', ', ')} is not installed"
+            return None, f"not read: this machine lacks {ocr.missing(self._limits.languages).replace(' ', ', ')}"
         if claim.row.attempts >= TRIES:
             return None, f"not read: {TRIES} tries did not end"
         row = await self._store.read(_fax_of, claim.id)

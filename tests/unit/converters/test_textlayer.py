@@ -99,7 +99,8 @@ def test_words_travel_between_children() -> None:
 
 @pytest.mark.parametrize(
     "told",
-    [b"", b"{}", b"[1]", b"[[1,2]]", b'[[1,NaN,0,0,0,0,"x"]]', b'[[1,Infinity,0,0,0,0,"x"]]', b'[[1,1e300,0,0,0,0,"x"]]',
+    [b"", b"{}", b"[1]", b"[[1,2]]", b'[[1,NaN,0,0,0,0,"x"]]', b'[[1,Infinity,0,0,0,0,"x"]]',
+     b'[[1,1e300,0,0,0,0,"x"]]',
      b'[["x",1,0,0,0,0,"x"]]', b"\xff", json.dumps([[1, None, 0, 0, 0, 0, "x"]]).encode()],
 )  # fmt: skip
 def test_words_that_a_taken_over_child_made_up_are_refused(told: bytes) -> None:
