@@ -49,7 +49,8 @@ _BRACKETS = str.maketrans("()[]{}<>«»", ")(][}{><»«")
 class Word:
     """A word where it stands: pixels of the fax page from its upper left corner, ``right`` and ``bottom`` past the end.
 
-    ``line``: words of one line share it. ``baseline``: pixels from the top. ``text`` is in logical order.
+    ``line``: words of one line share it. ``baseline``: pixels from the top. ``text`` is in logical order. ``turned``:
+    it stands on its head, as on a page that was fed in the wrong way round; its baseline is then above it.
     """
 
     line: int
@@ -59,19 +60,20 @@ class Word:
     bottom: float
     baseline: float
     text: str
+    turned: bool = False
 
 
 def dumped(words: Iterable[Word]) -> bytes:
     """Return words as bytes for :func:`loaded`."""
-    rows = [(w.line, w.left, w.top, w.right, w.bottom, w.baseline, w.text) for w in words]
+    rows = [(w.line, w.left, w.top, w.right, w.bottom, w.baseline, w.text, w.turned) for w in words]
     return json.dumps(rows, separators=(",", ":")).encode()
 
 
 def loaded(data: bytes) -> list[Word]:
     """Return the words of :func:`dumped`; raises :class:`ValueError` or :class:`TypeError` for anything else."""
     words = [
-        Word(int(line), float(left), float(top), float(right), float(bottom), float(baseline), str(text))
-        for line, left, top, right, bottom, baseline, text in json.loads(data)
+        Word(int(line), float(left), float(top), float(right), float(bottom), float(baseline), str(text), bool(turned))
+        for line, left, top, right, bottom, baseline, text, turned in json.loads(data)
     ]
     if not all(abs(place) <= _FARTHEST for w in words for place in (w.left, w.top, w.right, w.bottom, w.baseline)):
         raise ValueError("a word does not stand on a page")
@@ -98,7 +100,7 @@ class TextLayer:
                 continue
             tall = median(word.bottom - word.top for word in placed) * y_scale
             size = min(max(tall / (_ASCENT - _DESCENT) * 1000, 1.0), 1000.0)
-            for word in sorted(placed, key=lambda word: word.left):
+            for word in sorted(placed, key=lambda word: -word.right if word.turned else word.left):
                 parts += self._word(word, size, x_scale, height - word.baseline * y_scale)
         return f"BT 3 Tr\n{''.join(parts)}ET\n".encode("ascii") if parts else b""
 
@@ -109,7 +111,8 @@ class TextLayer:
             return []
         stretch = (word.right - word.left) * x_scale / (len(codes) * size * _ADVANCE / 1000) * 100
         shown = "".join(f"{code:04x}" for code in codes)
-        place = f"1 0 0 1 {word.left * x_scale:.2f} {baseline:.2f} Tm"
+        way, start = (-1, word.right) if word.turned else (1, word.left)
+        place = f"{way} 0 0 {way} {start * x_scale:.2f} {baseline:.2f} Tm"
         return [f"/T {size:.2f} Tf {max(stretch, 0.1):.2f} Tz {place} <{shown}> Tj\n"]
 
     def _code(self, letter: str) -> int:

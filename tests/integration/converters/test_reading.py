@@ -113,6 +113,36 @@ async def test_a_fax_is_found_by_its_words_where_they_stand(
     assert faults(pdf.read_bytes()) == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "direction", "phrase"), [(WORDS, "ltr", "twelve dozen"), (HEBREW, "rtl", "לשישים ושלושה")]
+)
+async def test_a_page_that_came_upside_down_is_read(
+    converter: Converter, tmp_path: Path, text: str, direction: str, phrase: str
+) -> None:
+    """Lost otherwise: of each sender who feeds his pages in the wrong way round, nothing is ever found."""
+    source, head, fax, pdf = (tmp_path / name for name in ("source.pdf", "head.pdf", "fax.tif", "fax.pdf"))
+    letter(source, text, 11, direction)
+    with pikepdf.open(source) as book:
+        book.pages[0].rotate(180, relative=True)
+        book.save(head)
+    await converter.to_fax([Source("a.pdf", "application/pdf", head)], Rendering(), fax)
+    await converter.to_pdf(fax, pdf, "Fax", texts=[await converter.read_page(fax, 1, "eng+heb", 60)])
+    assert phrase in words(pdf)
+    meant = {(round(one.left / 8), round(one.top / 8)) for one in places(source)}
+    found = {(round((one.left - LEFT) / 8), round(one.top / 8)) for one in places(fax_turned(pdf))}
+    assert len(meant & found) > 0.5 * len(meant), "the words stand over their pictures"
+    assert faults(pdf.read_bytes()) == {}
+
+
+def fax_turned(pdf: Path) -> Path:
+    """The PDF as somebody looks at it who turns its pages."""
+    out = pdf.with_name("turned.pdf")
+    with pikepdf.open(pdf) as book:
+        book.pages[0].rotate(180, relative=True)
+        book.save(out)
+    return out
+
+
 async def test_words_are_not_drawn(converter: Converter, tmp_path: Path) -> None:
     """Lost otherwise: a received fax looks different once it can be searched."""
     source, fax, plain, pdf = (tmp_path / name for name in ("source.pdf", "fax.tif", "plain.pdf", "fax.pdf"))

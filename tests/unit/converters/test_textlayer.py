@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pikepdf
 import pypdfium2 as pdfium  # type: ignore[import-untyped]
@@ -93,15 +94,15 @@ def test_a_word_without_letters_or_room_is_left_out(odd: Word) -> None:
 
 def test_words_travel_between_children() -> None:
     """Lost otherwise: a page's words do not reach its PDF."""
-    words = [word("שלום"), word('"\\\ud83d')]
+    words = [word("שלום"), word('"\\\ud83d'), replace(word("x"), turned=True)]
     assert loaded(dumped(words)) == words
 
 
 @pytest.mark.parametrize(
     "told",
-    [b"", b"{}", b"[1]", b"[[1,2]]", b'[[1,NaN,0,0,0,0,"x"]]', b'[[1,Infinity,0,0,0,0,"x"]]',
-     b'[[1,1e300,0,0,0,0,"x"]]',
-     b'[["x",1,0,0,0,0,"x"]]', b"\xff", json.dumps([[1, None, 0, 0, 0, 0, "x"]]).encode()],
+    [b"", b"{}", b"[1]", b"[[1,2]]", b'[[1,NaN,0,0,0,0,"x",0]]', b'[[1,Infinity,0,0,0,0,"x",0]]',
+     b'[[1,1e300,0,0,0,0,"x",0]]',
+     b'[["x",1,0,0,0,0,"x",0]]', b"\xff", json.dumps([[1, None, 0, 0, 0, 0, "x", 0]]).encode()],
 )  # fmt: skip
 def test_words_that_a_taken_over_child_made_up_are_refused(told: bytes) -> None:
     """Lost otherwise: a hostile fax writes NaN into a PDF, which no program opens."""
