@@ -61,7 +61,7 @@ async def compare(converter: Converter, document: Path, what: str, folder: Path)
     assert a / pages * 1000 < MOST
     sizes = [path.stat().st_size / pages for path in (ours, theirs)]
     start = time.perf_counter()
-    words = await converter.read_page(fax, 1, "eng", 60.0)
+    words = await converter.read_page(fax, 1, "eng", seconds=60.0, wall=300.0)
     read = time.perf_counter() - start
     assert words
     rows = [

@@ -38,7 +38,7 @@ MOST_TEXT = 8 * MIB
 _NAME = 200
 #: How files begin that may be Office documents; whether they are is asked in a child.
 _BOXES = (ZIP, OLE, b"{\\rtf")
-_TIME = frozenset({-signal.SIGXCPU, -signal.SIGALRM})
+_TIME = frozenset({-signal.SIGXCPU, -signal.SIGALRM, -signal.SIGPROF})
 
 
 class Converter:
@@ -143,14 +143,14 @@ class Converter:
                 os.pwrite(inputs[1], b"".join(texts), 0)
             await self._run(stack, request, output, inputs)
 
-    async def read_page(self, fax: Path, page: int, languages: str, seconds: float) -> bytes:
+    async def read_page(self, fax: Path, page: int, languages: str, *, seconds: float, wall: float) -> bytes:
         """Return the words of a page (1 is the first) for :meth:`to_pdf`, empty where there are none.
 
-        ``languages``: as Tesseract names them, ``eng+heb``; ``seconds``: the longest that it may take, on a processor
-        that others may need.
+        ``languages``: as Tesseract names them, ``eng+heb``. ``seconds``: of a processor, at most; ``wall``: of the
+        clock, which passes while others need the processor.
         """
         request = {"operation": "read", "page": page, "languages": languages, "seconds": seconds}
-        allowance = replace(self._allowance, cpu=math.ceil(seconds), wall=seconds + 5)
+        allowance = replace(self._allowance, cpu=math.ceil(seconds) + 5, wall=wall)
         with ExitStack() as stack:
             text = _scratch(stack, "text")
             size = await self._ask(request, [text, _readable(stack, fax)], allowance=allowance)

@@ -166,7 +166,7 @@ class Ocr(Section):
         "(`tesseract-ocr-heb`). One that faxes are not written in costs time and mistakes.",
     )
     at_once: int = Field(1, ge=1, le=16, description="Faxes that are read at once; each takes a processor.")
-    page_seconds: float = Field(60.0, gt=0, le=600, description="Longest that one page may take, seconds.")
+    page_seconds: float = Field(60.0, gt=0, le=600, description="Longest that one page may take, processor seconds.")
     fax_seconds: float = Field(
         900.0, gt=0, description="Longest that the mail of a fax waits for its words, seconds since its call ended."
     )

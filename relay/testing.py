@@ -176,7 +176,7 @@ class PlainConverter:
         """Call the bytes a PDF, the texts behind them."""
         output.write_bytes(b" ".join([f"%PDF {title} {language} {created}".encode(), fax.read_bytes(), *texts]))
 
-    async def read_page(self, fax: Path, page: int, languages: str, seconds: float) -> bytes:
+    async def read_page(self, fax: Path, page: int, languages: str, *, seconds: float, wall: float) -> bytes:  # noqa: ARG002  as the real one
         """Return a page's line with its languages."""
         if self._raises:
             raise self._raises.pop(0)

@@ -28,6 +28,7 @@ from relay.store.tables import document, fax
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from policies import Policy
     from relay.ids import IdSource
@@ -144,7 +145,7 @@ class Reading:
         tiff = self._blobs.path(claim.row.blob)
         for page in range(1, (claim.row.pages or 0) + 1):
             left = row.updated_at + self._limits.fax_seconds - self._clock()
-            text, fault = await self._page(tiff, page, languages, min(left, self._limits.page_seconds))
+            text, fault = await self._page(tiff, page, languages, left)
             texts.append(text)
             if fault:
                 unread[page] = fault
@@ -160,12 +161,13 @@ class Reading:
             return None, "not read: its PDF could not be made anew"
         return blob.name, _told(unread) or "its words were read"
 
-    async def _page(self, tiff: Any, page: int, languages: str, seconds: float) -> tuple[bytes, str]:
-        """Return a page's words, and why there are none."""
-        if seconds < 1:
+    async def _page(self, tiff: Path, page: int, languages: str, left: float) -> tuple[bytes, str]:
+        """Return a page's words, and why there are none. ``left``: seconds until the fax goes as it is."""
+        if left < 1:
             return b"", "no time was left"
+        seconds = self._limits.page_seconds
         try:
-            return await self._converter.read_page(tiff, page, languages, seconds), ""
+            return await self._converter.read_page(tiff, page, languages, seconds=seconds, wall=left), ""
         except Refused as refused:
             return b"", "it took too long" if refused.reason is Reason.TOO_LONG else "its reader failed"
         except (Broken, OSError):

@@ -26,6 +26,9 @@ numbers:
     deliver_to: [bob@example.com]
     ocr: true
 """
+#: Readers take what time the other tests leave.
+pytestmark = pytest.mark.timeout(400)
+PATIENT = 180.0
 TO_B = f"{OFFICE_B}@fax.example.com"
 
 
@@ -60,7 +63,7 @@ def words(pdf: Path) -> str:
 def test_a_mailed_fax_can_be_searched(searching: Relay, tmp_path: Path) -> None:
     """Lost otherwise: `ocr: true` in the policy, and mails as before."""
     searching.mail(TO_B, document=DOCUMENTS / "two-pages.pdf")
-    (received,) = searching.wait_for("delivered", "undeliverable")
+    (received,) = searching.wait_for("delivered", "undeliverable", seconds=PATIENT)
     history = searching.ask("fax", "show", received["id"])["history"]
     assert [one["after"] for one in history if one["after"]] == ["receiving", "reading", "received", "delivered"]
     (mail,) = searching.until_mailed("bob@example.com")
@@ -75,7 +78,7 @@ def test_a_service_that_is_killed_while_it_reads_sends_one_searchable_mail(searc
     searching.wait_for("reading")
     searching.kill()
     searching.start()
-    searching.wait_for("delivered")
+    searching.wait_for("delivered", seconds=PATIENT)
     (mail,) = searching.until_mailed("bob@example.com")
     assert "Calibration of your level meters" in words(pdf_of(mail, tmp_path))
     searching.stop()

@@ -215,9 +215,9 @@ async def test_no_mail_waits_longer_than_the_settings_allow(tmp_path: Path) -> N
     await room.arrive(b"one", b"two")
     real = room.converter.read_page
 
-    async def slow(fax: Path, page: int, languages: str, seconds: float) -> bytes:
+    async def slow(fax: Path, page: int, languages: str, *, seconds: float, wall: float) -> bytes:
         room.clock.now += 99.5
-        return await real(fax, page, languages, seconds)
+        return await real(fax, page, languages, seconds=seconds, wall=wall)
 
     room.converter.read_page = slow  # type: ignore[method-assign]  # a busy machine
     assert await room.stage.step()
