@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import accept, channels, claims, convert, loss, media, policies
+from bench import accept, channels, claims, convert, loss, media, policies, received
 from bench.table import HEAD, line
 from tests.conftest import postgresql_folder
 
@@ -35,6 +35,8 @@ means that faxrelay is faster; a ratio of bytes below 1 that its pages are small
   channel-minute in G.711, and 0.10 to 0.25 in T.38, when it was measured.
 * Pages: Ghostscript's `tiffg4` at 204 x 196 dpi. Ours includes the sandbox and a full decoding of every page that was
   written; CPU, memory and the time to the first page are those of a forked child without the sandbox around it.
+* Received faxes: img2pdf in one process, without PDF/A; ours includes the sandbox's child. Words are read (OCR) at the
+  lowest priority there is, so that figure is of what the machine had left.
 
 """
 
@@ -45,6 +47,7 @@ def measured() -> Iterator[Row]:
     with postgresql_folder() as server:
         yield from claims.table(server)
     yield from asyncio.run(convert.measure())
+    yield from asyncio.run(received.measure())
     yield from channels.rows()
     yield from asyncio.run(_media())
     yield from loss.rows()

@@ -206,7 +206,7 @@ def _environment(work: Path | None) -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": home, "TMPDIR": home, "FAXRELAY_WORK": home,
         "SAL_USE_VCLPLUGIN": "svp", "PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1",
-        "XDG_CACHE_HOME": f"{home}/.cache",
+        "XDG_CACHE_HOME": f"{home}/.cache", "PAPERSIZE": "a4",  # of documents without one; else paperconf(1) decides
     }  # fmt: skip
 
 
