@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import accept, channels, claims, convert, loss, media, office, policies
+from bench import accept, channels, claims, convert, loss, media, office, policies, received
 from bench.table import HEAD, line
 from tests.conftest import postgresql_folder
 
@@ -37,6 +37,8 @@ means that faxrelay is faster; a ratio of bytes below 1 that its pages are small
   written; CPU, memory and the time to the first page are those of a forked child without the sandbox around it.
 * Office documents: until the fax is whole and checked, in a sandbox that is thrown away; the peer is LibreOffice as fax
   servers call it, without one, and Ghostscript.
+* Received faxes: img2pdf in one process, without PDF/A; ours includes the sandbox's child. Words are read (OCR) at the
+  lowest priority there is, so that figure is of what the machine had left.
 
 """
 
@@ -48,6 +50,7 @@ def measured() -> Iterator[Row]:
         yield from claims.table(server)
     yield from asyncio.run(convert.measure())
     yield from asyncio.run(_office())
+    yield from asyncio.run(received.measure())
     yield from channels.rows()
     yield from asyncio.run(_media())
     yield from loss.rows()

@@ -17,10 +17,12 @@ from converters.document import (
 from converters.errors import Broken, Reason, Refused
 from converters.kinds import HEAD, Kind, detect
 from converters.launcher import Allowance, Launcher, Office
+from converters.ocr import LANGUAGES
 from converters.receipt import ReceiptAttempt, ReceiptSheet, ReceiptTime
 
 __all__ = [
     "HEAD",
+    "LANGUAGES",
     "Allowance",
     "Broken",
     "Converter",

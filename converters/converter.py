@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 import signal
 import tempfile
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from converters.document import FaxDocument, PageReport
 from converters.errors import Broken, Reason, Refused
 from converters.kinds import OLE, ZIP, Kind
-from converters.launcher import Allowance, Death
+from converters.launcher import MIB, Allowance, Death
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 ENTRY = "converters.worker:serve"
 #: Files of one fax: each is a descriptor in the child.
 MOST_FILES = 100
+#: Bytes of the words of one page.
+MOST_TEXT = 8 * MIB
 #: Characters of a file's name that travel to the child: names are for sentences.
 _NAME = 200
 #: How files begin that may be Office documents; whether they are is asked in a child.
 _BOXES = (ZIP, OLE, b"{\\rtf")
-_TIME = frozenset({-signal.SIGXCPU, -signal.SIGALRM})
+_TIME = frozenset({-signal.SIGXCPU, -signal.SIGALRM, -signal.SIGPROF})
 
 
 class Converter:
@@ -117,11 +120,43 @@ class Converter:
             made = await self._run(stack, {"operation": "assemble", "strips": strips}, output, [blob])
         return await _document(made, output)
 
-    async def to_pdf(self, fax: Path, output: Path, title: str, *, language: str = "en", created: str = "") -> None:
-        """Make a PDF/A-2b of a fax document, coded rows as they are. ``created``: ISO 8601 with zone, or nothing."""
-        request = {"operation": "to_pdf", "marks": (title[:500], language, created)}
+    async def to_pdf(
+        self,
+        fax: Path,
+        output: Path,
+        title: str,
+        *,
+        language: str = "en",
+        created: str = "",
+        texts: Sequence[bytes] = (),
+    ) -> None:
+        """Make a PDF/A-2b of a fax document, coded rows as they are. ``created``: ISO 8601 with zone, or nothing.
+
+        ``texts``: what :meth:`read_page` returned for each page, laid over them unseen.
+        """
+        sizes = [len(text) for text in texts]
+        request = {"operation": "to_pdf", "marks": (title[:500], language, created), "texts": sizes}
         with ExitStack() as stack:
-            await self._run(stack, request, output, [_readable(stack, fax)])
+            inputs = [_readable(stack, fax)]
+            if any(sizes):
+                inputs.append(_scratch(stack, "texts"))
+                os.pwrite(inputs[1], b"".join(texts), 0)
+            await self._run(stack, request, output, inputs)
+
+    async def read_page(self, fax: Path, page: int, languages: str, *, seconds: float, wall: float) -> bytes:
+        """Return the words of a page (1 is the first) for :meth:`to_pdf`, empty where there are none.
+
+        ``languages``: as Tesseract names them, ``eng+heb``. ``seconds``: of a processor, at most; ``wall``: of the
+        clock, which passes while others need the processor.
+        """
+        request = {"operation": "read", "page": page, "languages": languages, "seconds": seconds}
+        allowance = replace(self._allowance, cpu=math.ceil(seconds) + 5, wall=wall)
+        with ExitStack() as stack:
+            text = _scratch(stack, "text")
+            size = await self._ask(request, [text, _readable(stack, fax)], allowance=allowance)
+            if not (isinstance(size, int) and 0 <= size <= MOST_TEXT):
+                raise Broken("the converter's answer is not the size of a page's text")
+            return os.pread(text, size, 0)
 
     async def thumbnails(self, fax: Path, pages: Sequence[int], width: int) -> list[bytes]:
         """Return gray PNGs, ``width`` pixels wide, of the fax document's ``pages`` (1 is the first)."""
@@ -176,9 +211,15 @@ class Converter:
         stack.callback(os.close, descriptor)
         return await self._ask(request, [descriptor, *inputs], trace)
 
-    async def _ask(self, request: Mapping[str, Any], fds: Sequence[int], trace: _Trace | None = None) -> Any:
+    async def _ask(
+        self,
+        request: Mapping[str, Any],
+        fds: Sequence[int],
+        trace: _Trace | None = None,
+        allowance: Allowance | None = None,
+    ) -> Any:
         try:
-            answer = await self._launcher.run(ENTRY, request, fds, self._allowance)
+            answer = await self._launcher.run(ENTRY, request, fds, allowance or self._allowance)
         except Exception as fault:
             if not isinstance(fault, Death):
                 raise

@@ -1,30 +1,38 @@
 """A fax document as a PDF/A-2b (ISO 19005-2), its coded rows embedded as they are (ISO 32000-1 section 7.4.6).
 
 Nothing is decoded or coded again where the page is one T.6 strip; any other fax page is coded so first. Pages have
-their true size, so that 98 lines an inch look as on paper. Written directly: the file has images and no fonts.
+their true size, so that 98 lines an inch look as on paper. Written directly: images, and where a page was read
+(:mod:`converters.tesseract`) its words unseen above them (:mod:`converters.textlayer`).
+
 Invariants: titles are escaped for where they stand (hexadecimal strings, XML); the file is the same for the same
 input.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from PIL import ImageCms
 
+from converters.pdffile import PdfFile, printable, text_string
+from converters.textlayer import TextLayer
 from converters.tiff import Page, Reader, Tags, Writer, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
+
+    from converters.textlayer import Word
 
 _GROUP4 = 4
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _NO_DPI = (204.0, 196.0)
+#: Points of a page's side, least and most (ISO 19005-2 section 6.1.13): a call can end after one row.
+_LEAST_SIDE, _LONGEST_SIDE = 3.0, 14_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +55,33 @@ class Strip:
     data: bytes
 
 
-def write(fax: int, output: BinaryIO, marks: Marks, most_pages: int) -> int:
-    """Write the PDF of the fax document on descriptor ``fax`` to ``output`` and return its number of pages."""
-    file = _File(output)
+def write(fax: int, output: BinaryIO, marks: Marks, most_pages: int, texts: Sequence[Sequence[Word]] = ()) -> int:
+    """Write the PDF of the fax document on descriptor ``fax`` to ``output`` and return its number of pages.
+
+    ``texts``: the words of each page, in the pages' order; pages beyond have none.
+    """
+    file = PdfFile(output)
     catalog, tree = file.reserve(), file.reserve()
     profile = _profile()
     colours = file.add(f"<</N 3/Length {len(profile)}>>", profile)
     metadata_text = _metadata(marks)
     metadata = file.add(f"<</Type/Metadata/Subtype/XML/Length {len(metadata_text)}>>", metadata_text)
-    pages = [_page(file, tree, strip) for strip in _strips(fax, most_pages)]
+    layer, font = TextLayer(), file.reserve() if any(texts) else 0
+    words = chain(texts, repeat(()))
+    pages = [_page(file, tree, strip, layer, next(words), font) for strip in _strips(fax, most_pages)]
     kids = " ".join(f"{page} 0 R" for page in pages)
     file.put(tree, f"<</Type/Pages/Count {len(pages)}/Kids[{kids}]>>")
     file.put(
         catalog,
-        f"<</Type/Catalog/Pages {tree} 0 R/Metadata {metadata} 0 R/Lang{_text(marks.language)}"
+        f"<</Type/Catalog/Pages {tree} 0 R/Metadata {metadata} 0 R/Lang{text_string(marks.language)}"
         f"/PageLabels<</Nums[0<</S/D>>]>>/ViewerPreferences<</DisplayDocTitle true>>"
         f"/OutputIntents[<</Type/OutputIntent/S/GTS_PDFA1/OutputConditionIdentifier(sRGB)/Info(sRGB)"
         f"/DestOutputProfile {colours} 0 R>>]>>",
     )
+    if font:
+        layer.font(file, font)
     created = f"/CreationDate{_date(marks.created)}" if marks.created else ""
-    file.finish(catalog, file.add(f"<</Title{_text(marks.title)}/Producer(faxrelay){created}>>"))
+    file.finish(catalog, file.add(f"<</Title{text_string(marks.title)}/Producer(faxrelay){created}>>"))
     return len(pages)
 
 
@@ -96,74 +111,24 @@ def _coded_again(page: Page) -> Strip:
         os.close(descriptor)
 
 
-def _page(file: _File, tree: int, strip: Strip) -> int:
+def _page(file: PdfFile, tree: int, strip: Strip, layer: TextLayer, words: Sequence[Word], font: int) -> int:
     image = file.add(
         f"<</Type/XObject/Subtype/Image/Width {strip.width}/Height {strip.height}/BitsPerComponent 1"
         "/ColorSpace/DeviceGray/Filter/CCITTFaxDecode"
         f"/DecodeParms<</K -1/Columns {strip.width}/Rows {strip.height}>>/Length {len(strip.data)}>>",
         strip.data,
     )
-    width, height = strip.width / strip.x_dpi * 72, strip.height / strip.y_dpi * 72
-    drawing = f"q {width:.3f} 0 0 {height:.3f} 0 0 cm /F Do Q".encode()
+    x_scale, y_scale = 72 / strip.x_dpi, 72 / strip.y_dpi
+    width, height = strip.width * x_scale, strip.height * y_scale
+    text = layer.drawing(words, x_scale, y_scale, height)
+    drawing = f"q {width:.3f} 0 0 {height:.3f} 0 0 cm /F Do Q\n".encode() + text
     content = file.add(f"<</Length {len(drawing)}>>", drawing)
+    fonts = f"/Font<</T {font} 0 R>>" if text else ""
+    box = " ".join(f"{min(max(side, _LEAST_SIDE), _LONGEST_SIDE):.3f}" for side in (width, height))
     return file.add(
-        f"<</Type/Page/Parent {tree} 0 R/MediaBox[0 0 {width:.3f} {height:.3f}]"
-        f"/Resources<</XObject<</F {image} 0 R>>>>/Contents {content} 0 R>>"
+        f"<</Type/Page/Parent {tree} 0 R/MediaBox[0 0 {box}]"
+        f"/Resources<</XObject<</F {image} 0 R>>{fonts}>>/Contents {content} 0 R>>"
     )
-
-
-class _File:
-    """The objects of a PDF and where they stand (ISO 32000-1 section 7.5)."""
-
-    def __init__(self, output: BinaryIO) -> None:
-        self._output = output
-        self._digest = hashlib.sha256()
-        self._length = 0
-        self._places: list[int] = []
-        self._write(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
-
-    def reserve(self) -> int:
-        """Return the number of an object that :meth:`put` will write."""
-        self._places.append(0)
-        return len(self._places)
-
-    def add(self, body: str, stream: bytes | None = None) -> int:
-        """Write a new object and return its number."""
-        number = self.reserve()
-        self.put(number, body, stream)
-        return number
-
-    def put(self, number: int, body: str, stream: bytes | None = None) -> None:
-        """Write a reserved object."""
-        self._places[number - 1] = self._length
-        self._write(f"{number} 0 obj\n{body}".encode("ascii"))
-        if stream is not None:
-            self._write(b"\nstream\n" + stream + b"\nendstream")
-        self._write(b"\nendobj\n")
-
-    def finish(self, root: int, info: int) -> None:
-        """Write the table of objects and the trailer."""
-        start, count = self._length, len(self._places) + 1
-        name = self._digest.hexdigest()[:32]
-        rows = "".join(f"{place:010d} 00000 n \n" for place in self._places)
-        self._write(
-            f"xref\n0 {count}\n0000000000 65535 f \n{rows}trailer\n<</Size {count}/Root {root} 0 R/Info {info} 0 R"
-            f"/ID[<{name}><{name}>]>>\nstartxref\n{start}\n%%EOF\n".encode("ascii")
-        )
-
-    def _write(self, data: bytes) -> None:
-        self._output.write(data)
-        self._digest.update(data)
-        self._length += len(data)
-
-
-def _text(value: str) -> str:
-    """Return a text string in hexadecimal UTF-16 (ISO 32000-1 section 7.9.2.2): nothing in it can end it."""
-    return "<feff" + _printable(value).encode("utf-16-be", "replace").hex() + ">"
-
-
-def _printable(value: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in value)
 
 
 def _date(created: str) -> str:
@@ -191,7 +156,7 @@ def _metadata(marks: Marks) -> bytes:
         ' xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:pdf="http://ns.adobe.com/pdf/1.3/">'
         "<pdfaid:part>2</pdfaid:part><pdfaid:conformance>B</pdfaid:conformance>"
         '<dc:title><rdf:Alt><rdf:li xml:lang="x-default">'
-        f"{escape(_printable(marks.title))}</rdf:li></rdf:Alt></dc:title>"
+        f"{escape(printable(marks.title))}</rdf:li></rdf:Alt></dc:title>"
         f"<pdf:Producer>faxrelay</pdf:Producer>{created}"
         '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
     ).encode()

@@ -17,6 +17,7 @@ from weasyprint import CSS, HTML  # type: ignore[import-untyped]
 
 import templates
 from converters.errors import Broken
+from converters.thumbnails import thumbnails
 from converters.weasy import HandedFetcher
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
     from converters.document import Paper
 
-#: Pixels of a page's picture: 56 mm at about 300 dpi, so that writing on it can be read when enlarged.
-PICTURE_WIDTH = 640
+#: Pixels of a page's picture: 54 mm at 300 dpi, so that writing on it can be read when enlarged; narrower where the
+#: page is so full of dots that its picture has more than :data:`PICTURE_BYTES` (a receipt has less than 200 KB).
+PICTURE_WIDTHS = (640, 480, 360)
+PICTURE_BYTES = 120_000
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 _FALLBACK = "en"
 
@@ -46,6 +49,18 @@ def draw(sheet: Mapping[str, Any], language: str, paper: Paper, pictures: Sequen
     ]
     document = HTML(string=page, url_fetcher=fetcher, base_url=None)
     return bytes(document.write_pdf(stylesheets=styles, pdf_variant="pdf/a-2b"))
+
+
+def pictures_of(fax: int, pages: Sequence[int]) -> list[bytes]:
+    """Return the PNGs of pages (1 is the first) of the transmitted fax."""
+    found = []
+    for page in pages:
+        for width in PICTURE_WIDTHS:
+            (picture,) = thumbnails(fax, [page], width)
+            if len(picture) <= PICTURE_BYTES:
+                break
+        found.append(picture)
+    return found
 
 
 def _folder(language: str) -> Path:

@@ -15,7 +15,7 @@ import traceback
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Protocol
 
-from converters import assembly, faxing, faxpdf, header, heap, readers, receiptpdf, thumbnails
+from converters import assembly, faxing, faxpdf, header, heap, readers, receiptpdf, tesseract, textlayer, thumbnails
 from converters.containers import identify
 from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering, Resolution
 from converters.errors import Broken, Reason, Refused
@@ -150,9 +150,24 @@ def _assemble(request: dict[str, Any], descriptors: list[int]) -> Any:
 
 
 def _to_pdf(request: dict[str, Any], descriptors: list[int]) -> Any:
-    output, fax = descriptors
+    output, fax, *read = descriptors
+    texts, offset = [], 0
+    for size in request["texts"]:
+        texts.append(textlayer.loaded(os.pread(read[0], size, offset)) if size else [])
+        offset += size
     with open(output, "wb", closefd=False) as stream:
-        return faxpdf.write(fax, stream, faxpdf.Marks(*request["marks"]), MOST_PAGES)
+        return faxpdf.write(fax, stream, faxpdf.Marks(*request["marks"]), MOST_PAGES, texts)
+
+
+def _read(request: dict[str, Any], descriptors: list[int]) -> Any:
+    """Read the words of one page: whoever does it waits for processors that others need, so those seconds count."""
+    output, fax = descriptors
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_PROF, request["seconds"])  # SIGPROF ends it as SIGALRM does the others
+    words = tesseract.read(fax, request["page"], request["languages"])
+    if not words:
+        return 0
+    return os.pwrite(output, textlayer.dumped(words), 0)
 
 
 def _thumbnails(request: dict[str, Any], descriptors: list[int]) -> Any:
@@ -171,7 +186,7 @@ def _preview(request: dict[str, Any], descriptors: list[int]) -> Any:
 
 def _receipt(request: dict[str, Any], descriptors: list[int]) -> Any:
     output, *fax = descriptors
-    pictures = thumbnails.thumbnails(fax[0], request["pages"], receiptpdf.PICTURE_WIDTH) if fax else []
+    pictures = receiptpdf.pictures_of(fax[0], request["pages"]) if fax else []
     made = receiptpdf.draw(request["sheet"], request["language"], Paper(request["paper"]), pictures)
     with open(output, "wb", closefd=False) as stream:
         stream.write(made)
@@ -188,6 +203,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any], list[int]], Any]] = {
     "stamp": _stamp,
     "assemble": _assemble,
     "to_pdf": _to_pdf,
+    "read": _read,
     "thumbnails": _thumbnails,
     "preview": _preview,
     "receipt": _receipt,

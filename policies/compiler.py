@@ -20,6 +20,7 @@ from policies.inbound import Inbound
 from policies.inbound_compiler import InboundCompiler
 from policies.lines_compiler import LinesCompiler
 from policies.numbers import BadNumber, parse_number
+from policies.paper import usual_paper
 from policies.people_compiler import PeopleCompiler
 from policies.policy import (
     DestinationRule,
@@ -167,6 +168,8 @@ class _Compiler:
         check_wait(scope, entry.confirm_within, "confirm_within")
         if "schedule_within" in entry.model_fields_set and MailOption.SCHEDULE not in entry.mail_options:
             scope.tell("it has no effect without the mail option schedule", "add it to mail_options", "schedule_within")
+        if entry.ocr and Feature.FAX_TO_MAIL not in entry.features:
+            scope.tell("it has no effect without the feature fax_to_mail", "add it to features", "ocr")
         limits = entry.limits
         self.numbers[entry.number] = Number(
             number=entry.number,
@@ -185,7 +188,7 @@ class _Compiler:
                 receipt_pages=entry.receipt_pages,
                 resolution=entry.resolution,
                 mode=entry.mode,
-                paper=entry.paper,
+                paper=entry.paper or usual_paper(entry.number),
                 priority=entry.priority,
                 share_of_line=entry.share_of_line,
                 retries=self._retries(scope, entry),
@@ -196,6 +199,7 @@ class _Compiler:
             source=scope.source("number"),
             deliver_to_devices=tuple(entry.deliver_to_devices),
             inbound_calls=entry.inbound_calls,
+            ocr=entry.ocr,
             mail_options=frozenset(entry.mail_options),
             body=entry.body,
             retention=retention_of(self.retention, scope, entry.retention),

@@ -225,7 +225,8 @@ class Number:
     """One of the relay's own numbers. ``language`` None: that of the domain a mail was addressed to.
 
     ``deliver_to_devices``: names of devices that received faxes are sent to. ``inbound_calls``: how many may come in
-    at once; ``None``: any. ``features`` has ``DEVICE`` only where a device has this number or gets its faxes.
+    at once; ``None``: any. ``ocr``: whether the words of received faxes
+    are read. ``features`` has ``DEVICE`` only where a device has this number or gets its faxes.
     ``confirm_within``: how long a mail waits for its sender's click; ``schedule_within``: how far ahead a mail may ask
     for its time. ``zone``: the time zone (IANA name) of the times in its mails and on its covers.
     """
@@ -241,6 +242,7 @@ class Number:
     source: Source
     deliver_to_devices: tuple[str, ...] = ()
     inbound_calls: int | None = None
+    ocr: bool = False
     mail_options: frozenset[MailOption] = frozenset()
     body: Body = Body.IGNORE
     retention: Retention = _KEPT

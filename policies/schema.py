@@ -179,6 +179,11 @@ class NumberEntry(Entry):
         unit="calls",
         default=None,
     )
+    ocr: Flag = key(
+        "Whether the words of received faxes are read (OCR), so that their PDFs can be searched and copied from. The "
+        "mail waits for it some seconds a page, and never longer than `ocr` of the settings allows.",
+        default=False,
+    )
     senders: list[SenderEntry] = key("Who may send as this number.", default_factory=list)
     confirm_within: LongDuration = key(
         "How long a mail whose sender is asked to confirm it waits for the click; then it is deleted.",
@@ -235,7 +240,11 @@ class NumberEntry(Entry):
     )
     resolution: Resolution = key("`standard` 98, `fine` 196, `superfine` 391 lines per inch.", default=Resolution.FINE)
     mode: Mode = key("How grey and colour become black and white.", default=Mode.AUTO)
-    paper: Paper = key("Size of pages that have none of their own, such as plain text.", default=Paper.A4)
+    paper: Paper | None = key(
+        "Size of pages that have none of their own, such as plain text, and of receipts. Without it, `letter` for a "
+        "number of a country that prints on it (the US, Canada, Mexico and others), `a4` elsewhere.",
+        default=None,
+    )
     priority: Count = key("Faxes with a higher priority are dialled first.", default=5, ge=0, le=9)
     retries: RetriesEntry | None = key("In place of the section `retries`, for the keys given here.", default=None)
     hours: HoursEntry | None = key("When faxes are dialled. Without it, at any time.", default=None)

@@ -32,6 +32,7 @@ from relay.confine import Confinement
 from relay.doors import Doors
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
+from relay.inbound.reading import Reading
 from relay.mailer.compose import Identity
 from relay.mailer.device_lane import DeviceLane
 from relay.mailer.disposition import DispositionLane
@@ -190,6 +191,12 @@ class Service:
         if Role.PREPARE in self._roles:
             stage = Preparing(house.store, house.blobs, self._converter, house.ids, house.clock, lease=self._lease)
             self._run(stage.run())
+            reading = Reading(
+                house.store, house.blobs, self._converter, house.ids, house.clock, lease=self._lease,
+                limits=self._settings.ocr,
+            )  # fmt: skip
+            self._run(reading.run())
+            self._checks.append(checking.readers(house.policy, self._settings.ocr.languages))
         self._run(house.policy.watch())
         trace_days = self._settings.lines.trace_days
         forget = self._line.forget if self._line is not None else None
@@ -224,15 +231,9 @@ class Service:
         await line.start()
         conclusion = Conclusion(house.store, house.ids, house.clock, self._spread)
         arrivals = Arrivals(
-            house.store,
-            house.blobs,
-            self._converter,
-            line,
-            house.policy,
-            house.ids,
-            house.clock,
+            house.store, house.blobs, self._converter, line, house.policy, house.ids, house.clock,
             owner=self._lease.owner,
-        )
+        )  # fmt: skip
         dialling = Dialling(
             house.store, house.blobs, self._converter, line, conclusion, house.ids, house.clock, lease=self._lease
         )

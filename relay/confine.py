@@ -21,7 +21,7 @@ import contextlib
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +162,7 @@ class Confinement:
         self._orders = 0
         self._spawning: dict[int, asyncio.Future[tuple[Channel, int]]] = {}
         self._ended: dict[int, asyncio.Future[int]] = {}
+        # By entry and limits, but for the wall clock, which starts with the request.
         self._waiting: dict[tuple[str, Limits], Child] = {}
         self._forking: dict[tuple[str, Limits], asyncio.Task[None]] = {}
 
@@ -217,7 +218,7 @@ class Confinement:
 
     async def _take(self, entry: str, limits: Limits) -> Child:
         """Return the child that waits for such a request, or a new one; then have the next one wait."""
-        what = (entry, limits)
+        what = (entry, replace(limits, wall=0.0))
         child = self._waiting.pop(what, None)
         if child is not None and not child.alive:  # its nursery ended
             await child.close()
@@ -225,7 +226,7 @@ class Confinement:
         child = child or await self._fork(entry, (), limits)
         child.start_clock(limits.wall)
         if what not in self._forking:
-            self._forking[what] = asyncio.create_task(self._fork_ahead(entry, limits), name="the next child")
+            self._forking[what] = asyncio.create_task(self._fork_ahead(*what), name="the next child")
         return child
 
     async def _fork_ahead(self, entry: str, limits: Limits) -> None:

@@ -42,6 +42,7 @@ class Inbound(Enum):
     """Where a fax that we receive stands."""
 
     RECEIVING = "receiving"
+    READING = "reading"
     QUARANTINED = "quarantined"
     RECEIVED = "received"
     DELIVERED = "delivered"
@@ -72,8 +73,9 @@ OUTBOUND_MOVES: dict[Outbound, frozenset[Outbound]] = {
 }
 
 INBOUND_MOVES: dict[Inbound, frozenset[Inbound]] = {
-    Inbound.RECEIVING: frozenset({Inbound.RECEIVED, Inbound.QUARANTINED, Inbound.UNDELIVERABLE}),
-    Inbound.QUARANTINED: frozenset({Inbound.RECEIVED}),
+    Inbound.RECEIVING: frozenset({Inbound.READING, Inbound.RECEIVED, Inbound.QUARANTINED, Inbound.UNDELIVERABLE}),
+    Inbound.READING: frozenset({Inbound.RECEIVED}),
+    Inbound.QUARANTINED: frozenset({Inbound.READING, Inbound.RECEIVED}),
     Inbound.RECEIVED: frozenset({Inbound.DELIVERED, Inbound.UNDELIVERABLE}),
     Inbound.DELIVERED: frozenset(),
     Inbound.UNDELIVERABLE: frozenset(),

@@ -207,8 +207,7 @@ def _environment(work: Path | None) -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": home, "TMPDIR": home, "FAXRELAY_WORK": home,
         "SAL_USE_VCLPLUGIN": "svp", "PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1",
-        # Where Debian's libpaper-utils are installed, LibreOffice asks them for the paper of sheets that name none.
-        "XDG_CACHE_HOME": f"{home}/.cache", "PAPERSIZE": "a4",
+        "XDG_CACHE_HOME": f"{home}/.cache", "PAPERSIZE": "a4",  # of documents without one; else paperconf(1) decides
     }  # fmt: skip
 
 

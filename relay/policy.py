@@ -150,6 +150,8 @@ class PolicyHolder:
             "receipt_pages": entry.settings.receipt_pages.value,
             "paper": entry.settings.paper.value,
         }
+        if entry.ocr:
+            settings["ocr"] = True
         if decision.junk is not None:
             settings |= {"junk": decision.junk.value, "blocked_by": _blocked_by(decision)}
             mailboxes, machines = decision.meant_for

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from converters import LANGUAGES
 from policies import BadAddress, normalise_address
 from policies.document import read
 from relay.confine import MIB, Sandbox
@@ -161,6 +162,22 @@ class Documents(Section):
     office_seconds: float = Field(45.0, gt=0, description="Seconds that LibreOffice may take for one document.")
 
 
+class Ocr(Section):
+    """Reading the words of received faxes, for numbers whose policy says `ocr: true`. Calls go before it."""
+
+    languages: str = Field(
+        "eng+heb",
+        pattern=f"^{LANGUAGES.pattern}$",
+        description="Languages that are looked for, as Tesseract names them, joined by +; each is a Debian package "
+        "(`tesseract-ocr-heb`). One that faxes are not written in costs time and mistakes.",
+    )
+    at_once: int = Field(1, ge=1, le=16, description="Faxes that are read at once; each takes a processor.")
+    page_seconds: float = Field(60.0, gt=0, le=600, description="Longest that one page may take, processor seconds.")
+    fax_seconds: float = Field(
+        900.0, gt=0, description="Longest that the mail of a fax waits for its words, seconds since its call ended."
+    )
+
+
 class Log(Section):
     """The structured log on standard error."""
 
@@ -189,6 +206,7 @@ class Settings(Section):
     web: Web = Field(default_factory=Web, description="HTTP.")
     lines: Lines = Field(default_factory=Lines, description="Telephone lines.")
     documents: Documents = Field(default_factory=Documents, description="Documents that become faxes.")
+    ocr: Ocr = Field(default_factory=Ocr, description="Searchable PDFs of received faxes.")
     log: Log = Field(default_factory=Log, description="The log.")
 
     @property

@@ -163,9 +163,24 @@ class PlainConverter:
         """Join the strips."""
         return _written(output, b"\n".join(page.strip for page in pages))
 
-    async def to_pdf(self, fax: Path, output: Path, title: str, *, created: str = "") -> None:
-        """Call the bytes a PDF."""
-        output.write_bytes(f"%PDF {title} {created} ".encode() + fax.read_bytes())
+    async def to_pdf(
+        self,
+        fax: Path,
+        output: Path,
+        title: str,
+        *,
+        language: str = "en",
+        created: str = "",
+        texts: Sequence[bytes] = (),
+    ) -> None:
+        """Call the bytes a PDF, the texts behind them."""
+        output.write_bytes(b" ".join([f"%PDF {title} {language} {created}".encode(), fax.read_bytes(), *texts]))
+
+    async def read_page(self, fax: Path, page: int, languages: str, *, seconds: float, wall: float) -> bytes:  # noqa: ARG002  as the real one
+        """Return a page's line with its languages."""
+        if self._raises:
+            raise self._raises.pop(0)
+        return fax.read_bytes().split(b"\n")[page - 1].upper() + f" ({languages}, {seconds:.0f} s)".encode()
 
 
 def _written(output: Path, data: bytes) -> FaxDocument:

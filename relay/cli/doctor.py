@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from converters import ocr
 from policies import PolicyErrors, load
 from relay import office
 from relay.cli.session import REFUSED, json_option, settings_of
 from relay.confine import ChildDied, Confinement, Limits, Sandbox
 from relay.errors import DataDirectoryBusy
+from relay.inbound import reading
 from relay.store import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from policies import Policy
     from relay.settings import Settings
 
 #: Free room under which `doctor` complains, bytes.
@@ -69,6 +72,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _library("pango-1.0", "libpango-1.0.so.0", "libpango-1.0-0 libpangoft2-1.0-0", "receipts and text")
     yield _fonts()
     yield _office()
+    yield _reading(settings)
     yield _sandbox(settings)
     yield _data(settings)
     yield _policy(settings)
@@ -131,6 +135,27 @@ def _office() -> Finding:
         found="LibreOffice is not there: Word, Excel, PowerPoint, OpenDocument and RTF are refused",
         remedy=f"apt-get install {lacking}",
     )
+
+
+def _reading(settings: Settings) -> Finding:
+    lacking = ocr.missing(settings.ocr.languages)
+    if not lacking:
+        return Finding("searchable PDFs", good=True, found=f"Tesseract reads {settings.ocr.languages}")
+    can = ocr.there(settings.ocr.languages)
+    found = f"Tesseract reads {can} of {settings.ocr.languages}" if can else "Tesseract is not there"
+    if reading.asked(_policy_in(settings)):
+        remedy = f"apt-get install {lacking}"
+        return Finding("searchable PDFs", good=False, found=f"{found}, and the policy says `ocr: true`", remedy=remedy)
+    return Finding("searchable PDFs", good=True, found=f"{found}; no number's policy says `ocr: true`")
+
+
+def _policy_in(settings: Settings) -> Policy | None:
+    if not settings.policy_folder.exists():
+        return None
+    try:
+        return load(settings.policy_folder)
+    except PolicyErrors:
+        return None
 
 
 def _sandbox(settings: Settings) -> Finding:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from converters import ocr
 from policies import (
     BadAddress,
     BadNumber,
@@ -33,6 +34,7 @@ from relay.cli.policy_changes import diff, replay
 from relay.cli.policy_cover import cover
 from relay.cli.session import REFUSED, json_option, load_policy, settings_of, stop
 from relay.errors import Refusal
+from relay.inbound import reading
 from relay.intake.address import FaxAddress, parse_address
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ def check(context: click.Context, folder: Path | None) -> None:
     settings = settings_of(context)
     found = load_policy(folder or settings.policy_folder)
     click.echo(f"{folder or settings.policy_folder}: good; {len(found.domains)} domains, {len(found.numbers)} numbers")
+    if folder is None and reading.asked(found) and (lacking := ocr.missing(settings.ocr.languages)):
+        click.echo(f"but received faxes are not read as `ocr: true` says: apt-get install {lacking}", err=True)
     named = [what for some, what in ((found.trunks, "trunks"), (found.devices, "devices")) if some]
     if named and folder is None and settings.lines.sip is None:
         click.echo(

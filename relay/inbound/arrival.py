@@ -2,7 +2,8 @@
 
 Committed steps: the fax is recorded when the line rings; each confirmed page is in the call's journal, synced by the
 worker before the far machine hears of it; at the call's end the pages are re-encoded in a confined child, kept as
-TIFF and PDF, and the fax becomes ``received`` in the transaction that names them. Then the journal goes. A crash
+TIFF and PDF, and the fax becomes ``received`` in the transaction that names them (or ``reading``,
+:mod:`relay.inbound.reading`). Then the journal goes. A crash
 anywhere leaves the journal, and :meth:`Arrivals.recover` finishes the step. A call that dropped keeps its confirmed
 pages and says so.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -21,10 +21,11 @@ from converters import Converter, FaxDocument, FaxStrip, Refused
 from policies import CallFacts, Junk, decide_call
 from relay import progress
 from relay.fax import Direction, Inbound
-from relay.inbound import devices
+from relay.inbound import devices, reading
 from relay.ledger import submit
 from relay.outcome import WORDS, of_evidence
 from relay.store import faxes, traces, usage
+from relay.store.engine import Topic, announce
 from relay.store.tables import document, fax
 from relay.submission import File, Submission, Submitted
 from transport.messages import encode
@@ -233,8 +234,8 @@ class Arrivals:
             made, spoilt = await self._assembled(_strips(evidence), tiff)
             if made is None:
                 return None, spoilt
-            title = f"Fax to {row.number} from {row.peer or 'an unknown number'}"
-            await self._converter.to_pdf(tiff, pdf, title, created=_iso(row.created_at))
+            title, language, created = reading.marks(row)
+            await self._converter.to_pdf(tiff, pdf, title, language=language, created=created)
             tiff_blob = await asyncio.to_thread(self._blobs.adopt, tiff)
             pdf_blob = await asyncio.to_thread(self._blobs.adopt, pdf)
         return {"blob": tiff_blob.name, "pdf": pdf_blob.name, "pages": len(made.pages), "size": tiff_blob.size}, spoilt
@@ -292,7 +293,9 @@ class Arrivals:
         )
         if trace:
             traces.keep(connection, row.id, 0, call, trace, now)
-        if kept and after is Inbound.RECEIVED:
+        if after is Inbound.READING:
+            announce(connection, Topic.READ)
+        if kept and after in {Inbound.READING, Inbound.RECEIVED}:
             pages_file = File("fax.tif", "image/tiff", kept["size"], kept["blob"])
             onward = devices.passed_on(settings, row.number, pages_file, row.id)
             if onward is not None:
@@ -313,7 +316,7 @@ def _fate(settings: dict[str, Any], result: CallResult, pages: int, spoilt: list
     """Return where a received fax goes from here, and why."""
     told = _told(result, pages, spoilt)
     if "meant_for" not in settings:
-        return (Inbound.RECEIVED if pages else Inbound.UNDELIVERABLE), told
+        return reading.next_of(settings, told) if pages else (Inbound.UNDELIVERABLE, told)
     if pages:
         return Inbound.QUARANTINED, f"{told}; kept from its mailboxes by {settings['blocked_by']}"
     return Inbound.UNDELIVERABLE, f"the caller is blocked by {settings['blocked_by']}"
@@ -325,10 +328,6 @@ def _strips(evidence: Evidence) -> list[FaxStrip]:
 
 def _row(connection: sa.Connection, call: str) -> sa.Row[Any]:
     return connection.execute(sa.select(fax).where(fax.c.line_call == call)).one()
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _digits(caller: str) -> str:

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from relay.errors import IllegalMove
 from relay.fax import Inbound
-from relay.inbound import devices
+from relay.inbound import devices, reading
 from relay.ledger import submit
 from relay.store import faxes
+from relay.store.engine import Topic, announce
 from relay.store.tables import document
 from relay.submission import File
 
@@ -28,8 +29,10 @@ def release(connection: sa.Connection, ids: IdSource, fax_id: int, now: float, w
         raise IllegalMove(f"fax {fax_id} is {row.state}: only a fax in quarantine can be released")
     meant_for = row.settings.get("meant_for", {})
     settings: dict[str, Any] = {**row.settings, **meant_for}
-    reason, changes = f"let out of the quarantine by {who}", {"settings": settings}
-    faxes.move(connection, ids, fax_id, Inbound.RECEIVED, at=now, reason=reason, changes=changes)
+    after, reason = reading.next_of(settings, f"let out of the quarantine by {who}")
+    faxes.move(connection, ids, fax_id, after, at=now, reason=reason, changes={"settings": settings})
+    if after is Inbound.READING:
+        announce(connection, Topic.READ)
     kept = connection.execute(sa.select(document).where(document.c.id == row.document_id)).first()
     if kept is not None and kept.blob is not None:
         onward = devices.passed_on(settings, row.number, File("fax.tif", "image/tiff", kept.size, kept.blob), fax_id)

@@ -72,7 +72,7 @@ def received_fax(record: Record, language: Language, zone: tzinfo) -> ReceivedFa
 
 def _result(record: Record) -> dict[str, Any]:
     """Return the call's result, which stands in the event that ended it."""
-    ends = {Inbound.RECEIVED.value, Inbound.QUARANTINED.value, Inbound.UNDELIVERABLE.value}
+    ends = {Inbound.READING.value, Inbound.RECEIVED.value, Inbound.QUARANTINED.value, Inbound.UNDELIVERABLE.value}
     for event in record.events:
         if event.before == Inbound.RECEIVING.value and event.after in ends:
             return dict((event.detail or {}).get("result", {}))

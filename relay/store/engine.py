@@ -46,6 +46,7 @@ class Topic(Enum):
     DIAL = "dial"
     OUTBOX = "outbox"
     CANCEL = "cancel"
+    READ = "read"
     PROGRESS = "progress"
 
 

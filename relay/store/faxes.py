@@ -33,7 +33,7 @@ _SPECIAL: dict[tuple[life.State, life.State], str] = {
     (Outbound.HELD, Outbound.FAILED): "fax.refused",
 }
 #: Events that nobody outside is told of.
-_INTERNAL = frozenset({"fax.preparing", "fax.receiving"})
+_INTERNAL = frozenset({"fax.preparing", "fax.receiving", "fax.reading"})
 
 
 def get(connection: sa.Connection, fax_id: int, *, lock: bool = False) -> sa.Row[Any]:

@@ -19,7 +19,7 @@ import structlog
 
 from relay import hours
 from relay.errors import LostClaim
-from relay.fax import Outbound
+from relay.fax import Inbound, Outbound
 from relay.store import faxes, lanes, routes
 from relay.store.tables import attempt, channel, delivery, document, fax, target
 
@@ -74,6 +74,13 @@ def claim_document(connection: sa.Connection, lease: Lease, now: float) -> Claim
     """Claim the oldest document that is still to be made."""
     unmade = sa.and_(document.c.blob.is_(None), document.c.refusal.is_(None))
     return _claim(connection, document, sa.and_(unmade, document.c.not_before <= now), document.c.id, lease, now)
+
+
+def claim_reading(connection: sa.Connection, lease: Lease, now: float) -> Claim | None:
+    """Claim the oldest document of a received fax whose words are to be read."""
+    waiting = sa.select(fax.c.document_id).where(fax.c.state == Inbound.READING.value)
+    ready = sa.and_(document.c.id.in_(waiting), document.c.not_before <= now)
+    return _claim(connection, document, ready, document.c.id, lease, now)
 
 
 def claim_delivery(

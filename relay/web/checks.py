@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from converters import ocr
 from relay import outbox
+from relay.inbound import reading
 from relay.mailer import writing
 from relay.store import callback_log
 from relay.store.routes import stranded
@@ -116,6 +118,18 @@ def policy(holder: PolicyHolder) -> Check:
         )
 
     return Check("policy", look)
+
+
+def readers(holder: PolicyHolder, languages: str) -> Check:
+    """Look whether received faxes can be read where the policy says so."""
+
+    async def look() -> str | None:
+        lacking = ocr.missing(languages) if reading.asked(holder.current) else ""
+        if not lacking:
+            return None
+        return f"received faxes are not searchable as `ocr: true` says; `apt-get install {lacking}` mends it"
+
+    return Check("ocr", look)
 
 
 def callbacks(store: Store, holder: PolicyHolder, clock: Callable[[], float], stale: float = STALE) -> Check:

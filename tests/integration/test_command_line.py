@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from converters import ocr
 from relay.app import open_house
 from relay.cli import faxrelay
 from relay.fax import Outbound
@@ -165,6 +166,19 @@ def test_trunks_that_carry_no_call_are_told(data: Path) -> None:
     done = run(data, "policy", "check")
     assert done.exit_code == 0
     assert "its trunks carry no call" in done.stderr
+    assert run(data, "policy", "check", str(data / "policies")).stderr == "", "a folder alone says nothing of a service"
+
+
+def test_reading_that_this_machine_cannot_do_is_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: the policy is 'good', and its received faxes cannot be searched."""
+    monkeypatch.setattr(ocr, "missing", lambda languages: f"tesseract-ocr-heb for {languages}")
+    assert run(data, "policy", "check").stderr == ""
+    (data / "policies" / "more.yaml").write_text(
+        "numbers: [{number: +97235550177, deliver_to: [a@example.com], ocr: true}]\n"
+    )
+    done = run(data, "policy", "check")
+    assert done.exit_code == 0
+    assert "apt-get install tesseract-ocr-heb for eng+heb" in done.stderr
     assert run(data, "policy", "check", str(data / "policies")).stderr == "", "a folder alone says nothing of a service"
 
 

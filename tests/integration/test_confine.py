@@ -124,6 +124,14 @@ async def test_each_request_has_a_child_of_its_own_although_one_waits(confinemen
     assert len(served) == 5
 
 
+async def test_one_child_waits_however_long_requests_may_take(confinement: Confinement) -> None:
+    """Lost otherwise: a child more waits for ever after each page that is read, and the machine fills with them."""
+    for wall in (5.0, 6.0, 7.0):
+        await confinement.run("relay.intruder:tell", {}, limits=Limits(wall=wall))
+        await _waiting(confinement)
+    assert len(confinement._waiting) == 1
+
+
 async def test_the_clock_of_a_child_starts_with_its_request(confinement: Confinement) -> None:
     """Lost otherwise: the first document after a quiet hour is refused for taking too long."""
     limits = Limits(wall=0.3)

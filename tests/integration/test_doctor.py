@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from converters import ocr
 from relay.cli.doctor import Finding, examine
 from relay.settings import load
 
@@ -30,6 +31,23 @@ def test_a_missing_sandbox_is_named_with_its_remedy(tmp_path: Path, monkeypatch:
     confinement = found(tmp_path)["confinement"]
     assert not confinement.good
     assert confinement.remedy == "apt-get install bubblewrap"
+
+
+def test_a_language_that_cannot_be_read_is_missing_where_faxes_are_to_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: received faxes cannot be searched, and the doctor calls the machine good."""
+    monkeypatch.setattr(ocr, "there", lambda _: "eng")
+    reading = found(tmp_path)["searchable PDFs"]
+    assert (reading.good, reading.found) == (
+        True, "Tesseract reads eng of eng+heb; no number's policy says `ocr: true`",
+    )  # fmt: skip
+    (tmp_path / "data" / "policies").mkdir(parents=True)
+    (tmp_path / "data" / "policies" / "p.yaml").write_text(
+        "numbers: [{number: +97235550177, deliver_to: [a@example.com], ocr: true}]\n"
+    )
+    reading = found(tmp_path)["searchable PDFs"]
+    assert (reading.good, reading.remedy) == (False, "apt-get install tesseract-ocr tesseract-ocr-heb")
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pikepdf
 import pypdfium2 as pdfium  # type: ignore[import-untyped]
 import pytest
+from PIL import Image
 
-from converters import Converter, Paper, ReceiptAttempt, ReceiptSheet, Rendering, Source
+from converters import Converter, Paper, ReceiptAttempt, ReceiptSheet, Rendering, Resolution, Source
+from converters.tiff import Page, Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,6 +107,34 @@ async def test_a_receipt_tells_everything_and_obeys_nothing(
         assert len(file.pages) == 1
         assert len(file.pages[0].get_images()) == 1
     assert (tmp_path / "r.pdf").stat().st_size < 200_000
+
+
+async def test_the_picture_is_the_transmitted_bitmap(converter: Converter, documents: Path, tmp_path: Path) -> None:
+    """Lost otherwise: the proof shows what the document looks like, and not what was sent."""
+    fax, out = tmp_path / "fax.tif", tmp_path / "r.pdf"
+    await converter.to_fax([Source("a", "", documents / "two-pages.pdf")], Rendering(Resolution.STANDARD), fax)
+    await converter.receipt_pdf(sheet(), "en", out, paper=Paper.A4, fax=fax, pages=[2])
+    with pikepdf.open(out) as file:
+        (image,) = file.pages[0].get_images().values()
+        assert isinstance(image, pikepdf.Stream)
+        shown = np.asarray(pikepdf.PdfImage(image).as_pil_image().convert("L"), np.float64)
+    with Image.open(fax) as sent:
+        sent.seek(1)
+        x_dpi, y_dpi = (float(value) for value in sent.info["dpi"])
+        assert abs(shown.shape[0] / shown.shape[1] - sent.height / y_dpi / (sent.width / x_dpi)) < 0.01
+        meant = np.asarray(sent.convert("L").resize(shown.shape[::-1], Image.Resampling.BOX), np.float64)
+    assert np.abs(shown - meant).max() <= 9, "half a step of sixteen grays"
+
+
+async def test_a_page_full_of_dots_keeps_the_receipt_small(converter: Converter, tmp_path: Path) -> None:
+    """Lost otherwise: a photograph makes the receipt larger than the fax, and mailboxes fill."""
+    fax, out = tmp_path / "fax.tif", tmp_path / "r.pdf"
+    with fax.open("w+b") as file:
+        writer = Writer(file.fileno())
+        writer.add(Page(1728, 2292, 204.0, 196.0, random.Random(1).randbytes(216 * 2292)))
+        writer.close()
+    await converter.receipt_pdf(sheet(), "en", out, paper=Paper.A4, fax=fax, pages=[1])
+    assert out.stat().st_size < 200_000
 
 
 async def test_a_simulated_fax_says_so(converter: Converter, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from converters import Broken
+from converters import Broken, ocr
 from relay.callbacks.dialects import interfax_soap
 from relay.fax import Outbound
 from relay.ledger import submit
 from relay.mailer.language import Languages
+from relay.policy import PolicyHolder
 from relay.store import faxes
 from relay.store.tables import delivery, event, fax, link_use
 from relay.submission import File, Recipient, Submission
@@ -268,6 +269,21 @@ def test_health_says_what_is_wrong_in_words(desk: Desk) -> None:
     assert told.json()["status"] == "wrong"
     assert "make room, or lower smtp.disk_reserve_bytes" in found["disk"]
     assert found["line"] == "it could not be looked at; the log tells why"
+
+
+def test_health_tells_of_faxes_that_cannot_be_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: a language that was never installed is noticed by whoever searches in vain."""
+    monkeypatch.setattr(ocr, "missing", lambda _: "tesseract-ocr-heb")
+    folder = desk.folder / "read"
+    folder.mkdir()
+    (folder / "p.yaml").write_text("numbers: [{number: +97235550177, deliver_to: [a@example.com], ocr: true}]\n")
+    holder = PolicyHolder(folder)
+    health = Browser(desk, checks.readers(holder, "eng+heb")).get("/health")
+    assert health.status_code == 503
+    assert "wrong: ocr: received faxes are not searchable as `ocr: true` says; `apt-get install" in health.text
+    (folder / "p.yaml").write_text("numbers: [{number: +97235550177, deliver_to: [a@example.com]}]\n")
+    health = Browser(desk, checks.readers(PolicyHolder(folder), "eng+heb")).get("/health")
+    assert health.text == "ok: ocr\n"
 
 
 def test_health_tells_of_mail_that_does_not_go_out(desk: Desk) -> None:

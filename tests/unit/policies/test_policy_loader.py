@@ -52,6 +52,19 @@ def test_defaults(load_text: LoadText) -> None:
     assert (number.source.line, number.source.file.endswith("a.yaml")) == (3, True)
 
 
+def test_paper_and_reading_of_received_faxes(load_text: LoadText) -> None:
+    """An office in Chicago would get its receipts on paper that it does not have, and faxes that it cannot search."""
+    policy = load_text("""
+        numbers:
+          - {number: +97231234567, deliver_to: [a@example.com], ocr: true}
+          - {number: +12025550123, deliver_to: [a@example.com]}
+          - {number: +12025550124, deliver_to: [a@example.com], paper: a4}
+          - {number: +528001234567, deliver_to: [a@example.com]}
+    """)
+    assert [number.settings.paper.value for number in policy.numbers.values()] == ["a4", "letter", "a4", "letter"]
+    assert [number.ocr for number in policy.numbers.values()] == [True, False, False, False]
+
+
 def test_files_make_one_policy(load_text: LoadText) -> None:
     """Numbers or rules in a second file of the folder would be lost."""
     policy = load_text(
