@@ -18,7 +18,6 @@ import secrets
 import signal
 import time
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import phonenumbers
@@ -27,20 +26,13 @@ import structlog
 from converters import Converter
 from policies import Feature, Proof, Reach
 from relay import control, housekeeping, lines, office, waiting
-from relay.callbacks.operations import CallbackOperations, lane_of
+from relay.callbacks.operations import CallbackOperations
 from relay.confine import Confinement
 from relay.doors import Doors
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
-from relay.mailer.compose import Identity
-from relay.mailer.device_lane import DeviceLane
-from relay.mailer.disposition import DispositionLane
 from relay.mailer.enclosures import Enclosures
-from relay.mailer.lane import MailLane
 from relay.mailer.language import Languages
-from relay.mailer.maildir import Maildir
-from relay.mailer.signing import Signer
-from relay.mailer.smarthost import Smarthost
 from relay.operations import Operations
 from relay.outbound.conclusion import Conclusion
 from relay.outbound.dial import Dialling
@@ -48,6 +40,7 @@ from relay.outbound.prepare import Preparing
 from relay.outbound.recovery import recover, watch_lost
 from relay.outbound.rerouting import reroute
 from relay.outbox import Outbox
+from relay.outgoing import DAY, Outgoing
 from relay.policy import PolicyHolder, first_folder
 from relay.policy_operations import PolicyOperations
 from relay.roles import EVERYTHING, Role
@@ -59,7 +52,7 @@ from relay.users import UserOperations
 from relay.web import checks as checking
 from relay.web.application import Services, build
 from relay.web.health import Check
-from relay.web.links import Action, Links
+from relay.web.links import Links
 from relay.web.server import serve as serve_http
 
 if TYPE_CHECKING:
@@ -67,14 +60,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from policies import Pattern, Policy
-    from relay.mailer.letter import Carrier
-    from relay.outbox import Lane
     from relay.settings import Settings
     from transport.seam import Line
 
 log = structlog.get_logger()
-
-_DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +167,7 @@ class Service:
             house.settings, house.store, house.blobs, house.policy, house.ids, house.clock, stack, self._checks,
             self._confinement,
         )  # fmt: skip
-        self._links = Links(secret_key(house.settings.data), life=house.settings.web.link_days * _DAY)
+        self._key = secret_key(house.settings.data)
 
     async def start(self) -> Addresses:
         """Start everything; when this returns, the doors are open."""
@@ -262,8 +251,9 @@ class Service:
             checking.deliveries(house.store, house.clock),
             checking.callbacks(house.store, house.policy, house.clock),
         ]
+        links = Links(self._key, life=settings.web.link_days * DAY)
         services = Services(
-            house.store, house.ids, house.clock, self._links, self._enclosures, self._languages,
+            house.store, house.ids, house.clock, links, self._enclosures, self._languages,
             house.policy.trunks_again, self._checks,
         )  # fmt: skip
         server = await serve_http(build(services), settings.web.address, settings.web.port)
@@ -272,38 +262,13 @@ class Service:
 
     def _start_outbox(self, web: tuple[str, int] | None) -> None:
         house, settings = self._house, self._settings
-        address, port = web or (settings.web.address, settings.web.port)
-        base = settings.web.base_url or f"http://{address}:{port}"
-        carrier, identity = self._carrier(), Identity(settings.mail.sender, settings.mail.sender_name)
-        mail = MailLane(
-            house.store,
-            carrier,
-            self._enclosures,
-            self._languages,
-            identity,
-            lambda fax_id, at: self._links.url(base, Action.RESEND, fax_id, at),
-            lambda answer, fax_id, position, until: self._links.answer(base, Action(answer), fax_id, position, until),
-            hostname=settings.smtp.hostname,
-            zone=UTC,
-        )
-        processed = DispositionLane(
-            house.store, carrier, self._languages, identity, hostname=settings.smtp.hostname, zone=UTC
-        )
-        device = DeviceLane(
-            house.store, house.blobs, self._enclosures, self._languages, house.ids, house.clock, zone=UTC
-        )
-        callbacks = lane_of(house.policy, house.ids, house.clock)
-        self._stack.push_async_callback(callbacks.close)
-        lanes: list[Lane] = [mail, processed, device, callbacks]
+        outgoing = Outgoing(
+            settings, house.store, house.blobs, house.policy, house.ids, house.clock, self._key, self._enclosures,
+            self._languages, self._stack,
+        )  # fmt: skip
+        lanes = outgoing.lanes(*(web or (settings.web.address, settings.web.port)))
         outbox = Outbox(house.store, house.ids, house.clock, lanes, lease=self._lease, spread=self._spread)
         self._run(outbox.run())
-
-    def _carrier(self) -> Carrier:
-        mail = self._settings.mail
-        sign = Signer(mail.dkim) if mail.dkim else None
-        if mail.smarthost is None:
-            return Maildir(self._settings.maildir, sign)
-        return Smarthost(mail.smarthost, self._settings.smtp.hostname, sign=sign)
 
     def _confinement(self, *preload: str) -> Confinement:
         confinement = Confinement(self._settings.confinement, preload)

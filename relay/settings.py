@@ -92,6 +92,12 @@ class Web(Section):
         None, description="How people reach it, for links in mail; none: the listener's address."
     )
     link_days: float = Field(7.0, gt=0, description="How long a link in a mail works, days.")
+    download_days: float = Field(
+        7.0,
+        gt=0,
+        description="How long a link to a fax in a callback works (`download_url`, `apiDownload`), days after the "
+        "event. Callbacks have links only where `base_url` is set.",
+    )
 
 
 class Simulated(Section):

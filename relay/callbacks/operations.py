@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from policies.endpoints import CallbackEndpoint
+    from relay.callbacks.lane import Download
     from relay.ids import IdSource
     from relay.policy import PolicyHolder
     from relay.store.engine import Store
@@ -46,10 +47,12 @@ class _Row:
     fax_id: None = None
 
 
-def lane_of(policy: PolicyHolder, ids: IdSource, clock: Callable[[], float]) -> CallbackLane:
+def lane_of(
+    policy: PolicyHolder, ids: IdSource, clock: Callable[[], float], download: Download | None = None
+) -> CallbackLane:
     """Return a lane that calls the endpoints of the policy in force, and make room for its connections."""
     make_room(PATIENCE.at_once)
-    return CallbackLane(Client(DnsResolver()), lambda: policy.current.callbacks, ids, clock)
+    return CallbackLane(Client(DnsResolver()), lambda: policy.current.callbacks, ids, clock, download=download)
 
 
 class CallbackOperations:

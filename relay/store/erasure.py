@@ -109,7 +109,7 @@ def documents(connection: sa.Connection, ids: IdSource, fax_id: int, now: float,
     connection.execute(fax.update().where(fax.c.id == fax_id).values(document_id=None))
     if made is not None:
         names |= _drop_document(connection, made)
-        faxes.note(connection, ids, fax_id, "fax.erased", at=now, reason=f"its documents were erased by {who}")
+        faxes.note(connection, ids, fax_id, faxes.ERASED, at=now, reason=f"its documents were erased by {who}")
     call = row.line_call if made is not None and (made.report or {}).get("spoilt") else None
     return Erased(frozenset(names), call)
 

@@ -16,6 +16,7 @@ from relay.ids import IdSource
 from relay.outbox import replay, resume
 from relay.store.engine import Store
 from relay.store.tables import delivery, event
+from relay.web.links import Action, Links
 from transport.seam import Cause
 
 from .desk import CallbackDesk, confirmed, ended, endpoint
@@ -56,6 +57,24 @@ async def test_each_preset_is_followed_to_the_attempt(desk: CallbackDesk, name: 
         assert [row.at - began for row in desk.calls()] == [sum(preset[:count]) for count in range(len(preset) + 1)]
         assert [row.result for row in desk.calls()] == ["retry"] * len(preset) + ["failed"]
         assert desk.waiting() == []
+
+
+async def test_a_callback_tells_where_the_fax_can_be_fetched(desk: CallbackDesk) -> None:
+    """Lost otherwise: a program that hears of a fax cannot get it; or the address changes with each attempt."""
+    async with receiver("status", "500") as there:
+        desk.has(endpoint("crm", there.port, delays=(5.0,), events=_SENT))
+        fax_id = desk.sent(confirmed())
+        links = Links(b"k" * 32, life=60.0)
+        lane = desk.callback_lane(download=lambda fax, at: links.url("https://fax.example.com", Action.FAX, fax, at)[0])
+        (at,) = (row.at for row in desk.rows(event) if row.kind == "fax.sent")
+        for _ in range(2):
+            await desk.settle(lane)
+            desk.clock.now += 5
+        await lane._client.close()
+        first, second = (body["data"]["download_url"] for body in bodies(there))
+        assert first == second == links.url("https://fax.example.com", Action.FAX, fax_id, at)[0]
+        made = links.read(*first.removeprefix("https://fax.example.com/link/").split("/"), now=at + 59)
+        assert (made.action, made.fax_id, made.until) == (Action.FAX, fax_id, int(at + 60))
 
 
 def test_the_presets_are_those_of_the_dialects() -> None:

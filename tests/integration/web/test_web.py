@@ -16,7 +16,7 @@ from relay.callbacks.dialects import interfax_soap
 from relay.fax import Outbound
 from relay.ledger import submit
 from relay.mailer.language import Languages
-from relay.store import faxes
+from relay.store import erasure, faxes
 from relay.store.tables import delivery, event, fax, link_use
 from relay.submission import File, Recipient, Submission
 from relay.web import checks
@@ -215,8 +215,40 @@ def test_downloads_of_what_is_not_there_say_so(desk: Desk, web: Browser) -> None
     assert "There is no receipt yet" in web.get(link(Action.RECEIPT, waiting(desk))).text
     missed = desk.received(ended(Cause.TRAINING), pages=0)
     assert "This fax has no pages" in web.get(link(Action.FAX, missed)).text
+    assert web.get(link(Action.FAX, missed)).status_code == 404
     desk.drawing.fault = Broken("no fonts")
     assert web.get(link(Action.RECEIPT, desk.sent(confirmed()))).status_code == 503
+
+
+def test_the_download_of_an_erased_fax_says_so(desk: Desk, web: Browser) -> None:
+    """Lost otherwise: a program that comes late cannot tell an erased fax from a wrong address."""
+    fax_id = desk.sent(confirmed())
+    path = link(Action.FAX, fax_id)
+    assert web.get(path).status_code == 200
+    for erase in (erasure.documents, erasure.rows):
+        desk.store.write_now(erase, desk.ids, fax_id, NOW, "the policy")
+        gone = web.get(path)
+        assert (gone.status_code, "This fax was erased" in gone.text) == (410, True)
+
+
+def test_a_look_at_a_download_brings_its_headers_and_no_pages(desk: Desk, web: Browser) -> None:
+    """Lost otherwise: a program that asks first (HEAD) is told nothing, or gets the fax."""
+    path = link(Action.FAX, desk.received(confirmed()))
+    asked, fetched = web.request("HEAD", path), web.get(path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    for header in ("content-type", "content-disposition", "content-length", "cache-control", "x-content-type-options"):
+        assert asked.headers[header] == fetched.headers[header]
+
+
+def test_a_download_that_cannot_be_made_now_says_so(desk: Desk, web: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost otherwise: an error of ours where a program could try again."""
+
+    async def broken(*_: Any, **__: Any) -> None:
+        raise Broken("no child could be started")
+
+    monkeypatch.setattr(desk.drawing, "to_pdf", broken)
+    answer = web.get(link(Action.FAX, desk.sent(confirmed())))
+    assert (answer.status_code, "The fax cannot be shown now" in answer.text) == (503, True)
 
 
 def test_every_answer_has_strict_headers_and_no_cookie(desk: Desk, web: Browser) -> None:
