@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import accept, channels, claims, convert, loss, media, policies
+from bench import accept, callbacks, channels, claims, convert, loss, media, policies
 from bench.table import HEAD, line
 from tests.conftest import postgresql_folder
 
@@ -35,6 +35,8 @@ means that faxrelay is faster; a ratio of bytes below 1 that its pages are small
   channel-minute in G.711, and 0.10 to 0.25 in T.38, when it was measured.
 * Pages: Ghostscript's `tiffg4` at 204 x 196 dpi. Ours includes the sandbox and a full decoding of every page that was
   written; CPU, memory and the time to the first page are those of a forked child without the sandbox around it.
+* Callbacks: from the commit of the event to the commit of its call's end, on SQLite with its full syncs, with the
+  receiver in a process of its own; each of those that hang holds a call from the start, and all time out together.
 
 """
 
@@ -49,6 +51,7 @@ def measured() -> Iterator[Row]:
     yield from asyncio.run(_media())
     yield from loss.rows()
     yield from policies.rows()
+    yield from callbacks.rows()
 
 
 async def _media() -> list[Row]:

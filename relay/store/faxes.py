@@ -37,14 +37,17 @@ ERASED: Final = "fax.erased"
 #: Events that nobody outside is told of.
 _INTERNAL = frozenset({"fax.preparing", "fax.receiving"})
 
+_ONE: Final = sa.select(fax).where(fax.c.id == sa.bindparam("one"))
+_LOCKED: Final = _ONE.with_for_update()
+_HISTORY: Final = sa.select(event).where(event.c.fax_id == sa.bindparam("of_fax")).order_by(event.c.seq)
+
 
 def get(connection: sa.Connection, fax_id: int, *, lock: bool = False) -> sa.Row[Any]:
     """Return a fax's row; raises :class:`NotFound`, its kind :class:`Erased` for one that was here.
 
     ``lock``: until the transaction ends.
     """
-    query = sa.select(fax).where(fax.c.id == fax_id)
-    row = connection.execute(query.with_for_update() if lock else query).first()
+    row = connection.execute(_LOCKED if lock else _ONE, {"one": fax_id}).first()
     if row is None:
         left = connection.execute(sa.select(audit).where(audit.c.fax_id == fax_id)).first()
         if left is not None:
@@ -157,7 +160,7 @@ def note(
 
 def history(connection: sa.Connection, fax_id: int) -> list[sa.Row[Any]]:
     """Return a fax's events in order."""
-    return list(connection.execute(sa.select(event).where(event.c.fax_id == fax_id).order_by(event.c.seq)))
+    return list(connection.execute(_HISTORY, {"of_fax": fax_id}))
 
 
 def request_cancel(connection: sa.Connection, ids: IdSource, fax_id: int, *, at: float, who: str) -> bool:

@@ -44,6 +44,7 @@ SHARED = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 PRIVATE = "whsk_" + base64.b64encode(bytes(range(100, 132))).decode()
 AES_KEY = "0123456789abcdef0123456789ABCDEF"
 
+
 def download(fax_id: str) -> str:
     """Return the address of a fax's download."""
     return Links(b"k" * 32, life=604_800.0).url("https://fax.example.com", Action.FAX, int(fax_id), AT)[0]
