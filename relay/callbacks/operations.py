@@ -186,6 +186,7 @@ def _listed(name: str, entry: CallbackEndpoint | None, found: callback_log.Stand
         "dialect": entry.dialect.value if entry is not None else "",
         "trigger": entry.trigger.value if entry is not None else "",
         "when": entry.when.value if entry is not None else "",
+        "account": entry.account if entry is not None else "",
         "numbers": sorted(entry.numbers) if entry is not None else [],
         "events": sorted(event.value for event in entry.events) if entry is not None else [],
         "attempts": len(entry.delays) + 1 if entry is not None else None,

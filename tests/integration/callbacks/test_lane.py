@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from policies.endpoints import OPTIONS, PRESETS, CallbackEvent, Dialect, Trigger
+from policies.dialects import OPTIONS
+from policies.endpoints import PRESETS, CallbackEvent, Dialect, Method, Trigger
 from relay.callbacks.dialects import DIALECTS
 from relay.ids import IdSource
 from relay.outbox import replay, resume
@@ -75,6 +76,15 @@ async def test_a_callback_tells_where_the_fax_can_be_fetched(desk: CallbackDesk)
         assert first == second == links.url("https://fax.example.com", Action.FAX, fax_id, at)[0]
         made = links.read(*first.removeprefix("https://fax.example.com/link/").split("/"), now=at + 59)
         assert (made.action, made.fax_id, made.until) == (Action.FAX, fax_id, int(at + 60))
+
+
+async def test_an_endpoint_is_called_by_its_own_method(desk: CallbackDesk) -> None:
+    """Lost otherwise: a gateway that takes PUT alone hears nothing."""
+    async with receiver("ok") as there:
+        desk.has(endpoint("a", there.port, events=_SENT), endpoint("b", there.port, events=_SENT, method=Method.PUT))
+        desk.sent(confirmed())
+        await desk.settle()
+        assert sorted(request.split(b" ")[0] for request in there.requests) == [b"POST", b"PUT"]
 
 
 def test_the_presets_are_those_of_the_dialects() -> None:
