@@ -205,6 +205,7 @@ class _Compiler:
             zone=entry.time_zone or (entry.hours.zone if entry.hours is not None else "UTC"),
             approval=approval_of(scope, entry.approval, limits.pages),
             cover=self.covers.of_number(scope, entry),
+            opened_by=frozenset(entry.opened_by),
         )
         if Feature.MAIL_TO_FAX in entry.features:
             self._senders(scope, entry)

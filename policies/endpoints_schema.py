@@ -37,9 +37,9 @@ _OPTION = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
 _VALUE = re.compile(r"[\t -~]{0,2000}", re.ASCII)
 #: Headers that the relay writes itself, or that would change how the request is framed.
 _OURS = frozenset(
-    {"host", "user-agent", "content-length", "content-type", "transfer-encoding", "connection", "te", "trailer", "upgrade",
-     "expect", "keep-alive", "proxy-authorization", "proxy-connection", "webhook-id", "webhook-timestamp",
-     "webhook-signature"}
+    {"host", "user-agent", "content-length", "content-type", "transfer-encoding", "connection", "te", "trailer",
+     "upgrade", "expect", "keep-alive", "proxy-authorization", "proxy-connection", "webhook-id",
+     "webhook-timestamp", "webhook-signature"}
 )  # fmt: skip
 _MOST_DELAYS = 100
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(seconds=120)

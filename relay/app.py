@@ -14,7 +14,6 @@ import json
 import os
 import random
 import re
-import secrets
 import signal
 import time
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from relay.confine import Confinement
 from relay.doors import Doors
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
+from relay.keys import node_name, secret_key
 from relay.mailer.enclosures import Enclosures
 from relay.mailer.language import Languages
 from relay.operations import Operations
@@ -45,7 +45,7 @@ from relay.policy import PolicyHolder, first_folder
 from relay.policy_operations import PolicyOperations
 from relay.roles import EVERYTHING, Role
 from relay.store import queue, schema
-from relay.store.blobs import LocalBlobs, sync_folder
+from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
 from relay.telephone import TelephoneOperations
 from relay.users import UserOperations
@@ -296,30 +296,6 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 async def _close(server: asyncio.Server) -> None:
     server.close()
-
-
-def node_name(data: Path) -> str:
-    """Return this node's name for leases, made once for a data directory: a service is heir to its last one."""
-    return _made_once(data / "node", f"node-{secrets.token_hex(8)}")
-
-
-def secret_key(data: Path) -> bytes:
-    """Return the key that signs links, made once for a data directory, readable by its owner alone."""
-    return bytes.fromhex(_made_once(data / "secret.key", secrets.token_hex(32)))
-
-
-def _made_once(file: Path, text: str) -> str:
-    """Return a file's text; a file that is not there, or that a crash left empty, is written whole and synced first."""
-    if not file.exists() or not file.read_text(encoding="ascii").strip():
-        work = file.with_suffix(".tmp")
-        descriptor = os.open(work, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as written:
-            written.write(text + "\n")
-            written.flush()
-            os.fsync(written.fileno())
-        work.replace(file)
-        sync_folder(file.parent)
-    return file.read_text(encoding="ascii").strip()
 
 
 def first_mail(policy: Policy) -> tuple[str, str] | None:

@@ -14,10 +14,11 @@ from relay.callbacks.operations import lane_of
 from relay.mailer.compose import Identity
 from relay.mailer.device_lane import DeviceLane
 from relay.mailer.disposition import DispositionLane
-from relay.mailer.lane import MailLane
+from relay.mailer.lane import Followed, MailLane
 from relay.mailer.maildir import Maildir
 from relay.mailer.signing import Signer
 from relay.mailer.smarthost import Smarthost
+from relay.reports import ReportAddresses
 from relay.web.links import Action, Links
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Outgoing:
         base = settings.web.base_url or f"http://{address}:{port}"
         links = Links(self.key, life=settings.web.link_days * DAY)
         carrier, identity = self._carrier(), Identity(settings.mail.sender, settings.mail.sender_name)
-        hostname = settings.smtp.hostname
+        hostname, domain = settings.smtp.hostname, settings.mail.reports_domain
         mail = MailLane(
             self.store,
             carrier,
@@ -70,6 +71,10 @@ class Outgoing:
             lambda answer, fax_id, position, until: links.answer(base, Action(answer), fax_id, position, until),
             hostname=hostname,
             zone=UTC,
+            followed=Followed(
+                None if settings.web.base_url is None else lambda one, at: links.url(base, Action.OPEN, one, at),
+                ReportAddresses(self.key, domain).of if domain is not None else lambda _: "",
+            ),
         )
         processed = DispositionLane(self.store, carrier, self.languages, identity, hostname=hostname, zone=UTC)
         device = DeviceLane(

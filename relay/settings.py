@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from policies import BadAddress, normalise_address
+from policies import BadAddress, normalise_address, normalise_domain
 from policies.document import read
 from relay.confine import MIB, Sandbox
 from relay.errors import SettingsError
@@ -67,6 +67,22 @@ class OutgoingMail(Section):
             return normalise_address(value)
         except BadAddress as bad:
             raise ValueError(f"this is no mail address ({bad}); write one such as fax@fax.example.com") from None
+
+    reports_domain: str | None = Field(
+        None,
+        description="A domain whose mail comes to this relay by a listener or a mailbox, such as the fax domain. With "
+        "it, the return path of a received fax's mail is an address there, so that a mail which comes back later is "
+        "known, and read receipts can be asked for (`opened_by` of a number). Publish its SPF as for `sender`. None: "
+        "neither.",
+    )
+
+    @field_validator("reports_domain")
+    @classmethod
+    def _is_a_domain(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else normalise_domain(value)
+        except BadAddress as bad:
+            raise ValueError(f"this is no domain ({bad}); write one such as fax.example.com") from None
 
     maildir: Path | None = Field(None, description="A Maildir; default `DATA/mail` where there is no smarthost.")
     dkim: tuple[Dkim, ...] = Field(

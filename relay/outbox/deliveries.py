@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from relay.errors import LostClaim, NotFound
 from relay.fax import Inbound, Outbound, terminal
+from relay.outbox import mails
 from relay.outbox.lane import RECEIVED_FAX, Deferred, Delivered, Outcome, Post, Skipped, State, Verdict
 from relay.store import faxes, queue, targets
 from relay.store.engine import Topic, announce
@@ -109,9 +110,9 @@ def conclude(connection: sa.Connection, ids: IdSource, claim: queue.Claim, verdi
     if ended:
         announce(connection, Topic.OUTBOX)  # its younger brothers of the same order key may go now
         if claim.row.kind == RECEIVED_FAX:
-            told = {"recipient": claim.row.target, "answer": verdict.answer}
-            kind = "mail.delivered" if verdict.state is State.DONE else "mail.bounced"
-            faxes.note(connection, ids, claim.row.fax_id, kind, at=now, detail=told, outside=True)
+            detail = mails.told(claim.row.target, verdict.answer, claim.id)
+            kind = mails.DELIVERED if verdict.state is State.DONE else mails.BOUNCED
+            faxes.note(connection, ids, claim.row.fax_id, kind, at=now, detail=detail, outside=True)
             settle(connection, ids, claim.row.fax_id, now)
 
 

@@ -77,7 +77,7 @@ class Downloads:
             if link.action not in _DOWNLOADS:
                 return self._pages.show(BAD)
             record = await self._store.read(records.read, link.fax_id)
-            return await (self._receipt(record) if link.action is Action.RECEIPT else self._fax(record))
+            return await (self._receipt(record) if link.action is Action.RECEIPT else self.fax(record))
         except BadLink:
             return self._pages.show(BAD)
         except EndedLink:
@@ -87,7 +87,8 @@ class Downloads:
         except NotFound:
             return self._pages.show(GONE)
 
-    async def _fax(self, record: Record) -> Response:
+    async def fax(self, record: Record) -> Response:
+        """Return a fax's pages as an answer, or a page that says why there are none."""
         try:
             pdf = await self._enclosures.fax_pdf(record)
         except LookupError:
