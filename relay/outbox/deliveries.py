@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from relay.errors import LostClaim, NotFound
 from relay.fax import Inbound, Outbound, terminal
 from relay.outbox import mails
-from relay.outbox.lane import RECEIVED_FAX, Deferred, Delivered, Outcome, Post, Skipped, State, Verdict
+from relay.outbox.lane import Deferred, Delivered, Outcome, Post, Skipped, State, Verdict
 from relay.store import faxes, queue, targets
 from relay.store.engine import Topic, announce
-from relay.store.tables import delivery, event, fax, target
+from relay.store.tables import RECEIVED_FAX, delivery, event, fax, target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

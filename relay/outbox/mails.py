@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from relay.outbox.lane import RECEIVED_FAX, State
+from relay.outbox.lane import State
 from relay.store import faxes
-from relay.store.tables import delivery, event, fax
+from relay.store.tables import RECEIVED_FAX, delivery, event, fax
 
 if TYPE_CHECKING:
     from relay.ids import IdSource

@@ -249,6 +249,9 @@ _well, _failing = sa.text(f"{_waiting} AND failures = 0"), sa.text(f"{_waiting} 
 sa.Index("ix_target_well", target.c.lane, target.c.due_at, sqlite_where=_well, postgresql_where=_well)
 sa.Index("ix_target_failing", target.c.lane, target.c.due_at, sqlite_where=_failing, postgresql_where=_failing)
 
+#: The kind of delivery that makes a received fax ``delivered``.
+RECEIVED_FAX = "received_fax"
+
 delivery = sa.Table(
     "delivery",
     metadata,
