@@ -25,6 +25,7 @@ import structlog
 from converters import Converter
 from policies import Feature, Proof, Reach
 from relay import control, housekeeping, lines, office, waiting
+from relay.callbacks import holding
 from relay.callbacks.operations import CallbackOperations
 from relay.confine import Confinement
 from relay.doors import Doors
@@ -191,7 +192,7 @@ class Service:
         boxes = self._doors.mailboxes(self._spread) if Role.IMAP in self._roles and self._settings.mailboxes else []
         web = await self._start_web() if Role.HTTP in self._roles else None
         if Role.OUTBOX in self._roles:
-            self._start_outbox(web)
+            await self._start_outbox(web)
         asked = control.named((*house.desks, TelephoneOperations(self._line)))
         control_socket = await control.serve(self._settings.data / "control.sock", asked)
         self._stack.push_async_callback(_close, control_socket)
@@ -260,15 +261,23 @@ class Service:
         self._stack.push_async_callback(server.close)
         return settings.web.address, server.port
 
-    def _start_outbox(self, web: tuple[str, int] | None) -> None:
+    async def _start_outbox(self, web: tuple[str, int] | None) -> None:
         house, settings = self._house, self._settings
         outgoing = Outgoing(
             settings, house.store, house.blobs, house.policy, house.ids, house.clock, self._key, self._enclosures,
             self._languages, self._stack,
         )  # fmt: skip
         lanes = outgoing.lanes(*(web or (settings.web.address, settings.web.port)))
+        house.policy.on_change.append(self._endpoints_changed)
+        await self._endpoints_changed()
         outbox = Outbox(house.store, house.ids, house.clock, lanes, lease=self._lease, spread=self._spread)
         self._run(outbox.run())
+
+    async def _endpoints_changed(self) -> None:
+        """Hold what is for the endpoints that the policy suspends, and let go what it held."""
+        house = self._house
+        held = [name for name, entry in house.policy.current.callbacks.items() if entry.suspended]
+        await house.store.write(holding.follow, held, house.clock())
 
     def _confinement(self, *preload: str) -> Confinement:
         confinement = Confinement(self._settings.confinement, preload)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from relay.callbacks.client import Client, make_room
 from relay.callbacks.event import Name
 from relay.callbacks.guard import DnsResolver
+from relay.callbacks.holding import RESUMED_PER_SECOND
 from relay.callbacks.lane import LANE, PATIENCE, CallbackLane
 from relay.callbacks.sample import sample
 from relay.errors import NotFound, RelayError
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-#: Held callbacks that leave in a second once their endpoint is resumed.
-RESUMED_PER_SECOND: Final = 10.0
 _DAY: Final = 86400.0
 _NAMES: Final = {name.value: name for name in Name}
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from policies.dialects import OPTIONS
 from policies.endpoints import PRESETS, CallbackEvent, Dialect, Method, Trigger
+from relay.callbacks import holding
 from relay.callbacks.dialects import DIALECTS
 from relay.ids import IdSource
 from relay.outbox import replay, resume
@@ -284,6 +285,40 @@ async def test_policy_suspension_holds_and_lets_go(desk: CallbackDesk) -> None:
         desk.change("crm", suspended=False)
         await desk.settle()
         assert [one["type"] for one in bodies(there)] == ["fax.sent", "submission.completed"]
+
+
+async def test_what_the_policy_held_goes_out_at_a_bounded_rate(desk: CallbackDesk) -> None:
+    """A receiver that was away for a week would get the week's callbacks in one second, and be down again."""
+    async with receiver("ok") as there:
+        desk.has(endpoint("crm", there.port, suspended=True, events=_SENT))
+        assert await desk.store.write(holding.follow, ["crm"], desk.clock()) == []
+        for _ in range(15):
+            desk.sent(confirmed())
+        await desk.settle()
+        desk.change("crm", suspended=False)
+        assert await desk.store.write(holding.follow, [], desk.clock()) == ["crm"]
+        lane = desk.callback_lane()
+        await desk.settle(lane)
+        assert len(there.requests) == 1
+        await desk.live(0.95, 0.1, lane)
+        assert 8 <= len(there.requests) <= 11
+        await desk.live(1.0, 0.1, lane)
+        await lane.close()
+        assert len(there.requests) == 15
+        order = [one["data"]["fax"]["id"] for one in bodies(there)]
+        assert order == sorted(order)
+        assert await desk.store.write(holding.follow, [], desk.clock()) == []
+
+
+async def test_the_policy_does_not_let_go_what_failures_suspended(desk: CallbackDesk) -> None:
+    """A dead endpoint would be called again because somebody edited a file."""
+    async with receiver("status", "410") as there:
+        desk.has(endpoint("crm", there.port, events=_SENT))
+        desk.sent(confirmed())
+        await desk.settle()
+        for held in (["crm"], []):
+            assert await desk.store.write(holding.follow, held, desk.clock()) == []
+            assert desk.standing("crm").suspended_why == "410: the endpoint is gone"
 
 
 async def test_a_replay_tells_the_same_event_again(desk: CallbackDesk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from policies import OpenedBy
 from policies.dialects import METHODS, TOLD
 from policies.endpoints import CallbackEvent, Dialect, Method
 
@@ -137,3 +138,16 @@ def test_every_dialect_has_a_usual_method_and_something_to_tell(load_text: LoadT
             assert (found.method, set(found.events)) == (method, {event})
     assert METHODS[Dialect.STANDARD] == (Method.POST, Method.PUT)
     assert TOLD[Dialect.STANDARD] == set(CallbackEvent)
+
+
+def test_a_number_that_mails_no_faxes_is_not_asked_who_opened_them(load_text: LoadText, mistakes: Mistakes) -> None:
+    """Lost otherwise: a key stands in the file and does nothing."""
+    keys = "deliver_to: [a@example.com], opened_by: [link, receipt]"
+    (found,) = load_text(
+        f"domains: [{{name: fax.example.com}}]\nnumbers: [{{number: '+97231234567', {keys}}}]"
+    ).numbers.values()
+    assert found.opened_by == set(OpenedBy)
+    keys = "features: [mail_to_fax], senders: [{match: '@example.com', proof: dmarc}], opened_by: [link]"
+    (told,) = mistakes(f"domains: [{{name: fax.example.com}}]\nnumbers: [{{number: '+97231234567', {keys}}}]")
+    assert "opened_by" in told
+    assert "this number receives no faxes by mail" in told
