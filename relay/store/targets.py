@@ -66,10 +66,10 @@ def claim(
     well, failing = _DUE[connection.dialect.name]
     while not claims:
         here = {"of_lane": lane, "at": now, "passed": json.dumps(list(passed))}
-        names = [
-            *connection.execute(well, {**here, "most": limit}).scalars(),
-            *connection.execute(failing, {**here, "most": min(limit, FAILING)}).scalars(),
-        ][:limit]
+        good = connection.execute(well, {**here, "most": limit}).scalars().all()
+        bad = connection.execute(failing, {**here, "most": min(limit, FAILING)}).scalars().all()
+        share = min(len(bad), limit // FAILING)  # however many answer, those that failed have their turns
+        names = [*good[: limit - share], *bad][:limit]
         if not names:
             break
         claims = [one for name in names if (one := _claim(connection, lane, name, lease, now)) is not None]

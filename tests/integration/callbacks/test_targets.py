@@ -109,6 +109,16 @@ def test_targets_that_failed_come_back_a_few_at_a_time(store: Store, ids: IdSour
     assert claim(store, NOW + 6) == []
 
 
+def test_targets_that_failed_have_their_turns_however_many_answer(store: Store, ids: IdSource) -> None:
+    """Lost otherwise: an endpoint that is back is not called for as long as the others are busy."""
+    owe(store, ids, "dead")
+    (one,) = claim(store, NOW)
+    end(store, ids, one, NOW, well=False, pause=5.0)
+    owe(store, ids, *(f"well-{index}" for index in range(20)))
+    assert "dead" not in [one.row.target for one in claim(store, NOW + 6, limit=4)]
+    assert "dead" in [one.row.target for one in claim(store, NOW + 6, limit=8)]
+
+
 def test_what_is_passed_is_passed_whatever_it_is_called(store: Store, ids: IdSource) -> None:
     """Lost otherwise: an endpoint that has its calls gets more of them, or a name breaks the claim of all."""
     names = ["crm", 'a"b', "c'd; --", "ä\\e", "[1]"]
