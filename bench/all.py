@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import accept, channels, claims, convert, loss, media, office, policies, received
+from bench import accept, callbacks, channels, claims, convert, loss, media, office, policies, received
 from bench.table import HEAD, line
 from tests.conftest import postgresql_folder
 
@@ -39,6 +39,8 @@ means that faxrelay is faster; a ratio of bytes below 1 that its pages are small
   servers call it, without one, and Ghostscript.
 * Received faxes: img2pdf in one process, without PDF/A; ours includes the sandbox's child. Words are read (OCR) at the
   lowest priority there is, so that figure is of what the machine had left.
+* Callbacks: from the commit of the event to the commit of its call's end, on SQLite with its full syncs, with the
+  receiver in a process of its own; each of those that hang holds a call from the start, and all time out together.
 
 """
 
@@ -55,6 +57,7 @@ def measured() -> Iterator[Row]:
     yield from asyncio.run(_media())
     yield from loss.rows()
     yield from policies.rows()
+    yield from callbacks.rows()
 
 
 async def _office() -> list[Row]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 import structlog
 
+from bench.table import Row
 from policies.endpoints import CallbackEndpoint, Dialect
 from policies.policy import Source
 from policies.secrets import parse_reference
@@ -34,7 +35,7 @@ from relay.store.engine import Store
 from relay.store.tables import callback_call, delivery, fax
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 ENDPOINTS, HANGING, RATE = 10_000, 500, 300
 _LOOPBACK = frozenset({ip_network("127.0.0.0/8")})
@@ -117,7 +118,8 @@ async def measure(folder: Path, port: int, seconds: float, rate: int) -> dict[st
     began, cpu = time.time(), time.process_time()
     made = await happen(store, ids, seconds, rate)
     await asyncio.sleep(3)
-    late = sorted(await store.read(_latencies, began))
+    found = await store.read(_latencies, began)
+    ends = await store.read(_timed_out, began)
     cpu = time.process_time() - cpu
     running.cancel()
     await asyncio.wait([running])
@@ -126,23 +128,71 @@ async def measure(folder: Path, port: int, seconds: float, rate: int) -> dict[st
         lambda c: c.execute(sa.select(sa.func.count()).select_from(delivery).where(delivery.c.state == "due")).scalar()
     )
     store.close()
-    late = late or [float("nan")]
+    late = sorted(seconds for _, seconds in found) or [float("nan")]
+    # Those that happened while calls timed out, or in the second before.
+    around = sorted(seconds for at, seconds in found if any(-1.0 < end - at < 1.0 for end in ends)) or [float("nan")]
     return {
         "events_per_second": made / seconds,
         "cpu_ms_per_event": 1000 * cpu / made,
         "healthy_done": len(late),
         "waiting_for_hanging": float(hung or 0),
+        "timed_out": float(len(ends)),
         "p50": late[len(late) // 2],
         "p99": late[len(late) * 99 // 100],
         "max": late[-1],
+        "around_time_outs_p50": around[len(around) // 2],
+        "around_time_outs_p99": around[len(around) * 99 // 100],
     }
 
 
-def _latencies(connection: sa.Connection, since: float) -> list[float]:
-    healthy = sa.select(callback_call.c.at - fax.c.created_at).join(fax, fax.c.id == callback_call.c.fax_id)
-    return list(
-        connection.execute(healthy.where(callback_call.c.result == "done", fax.c.created_at >= since)).scalars()
-    )
+def _latencies(connection: sa.Connection, since: float) -> list[tuple[float, float]]:
+    """Return when events of healthy endpoints happened, and how many seconds later their ends were committed."""
+    late = callback_call.c.at - fax.c.created_at
+    healthy = sa.select(fax.c.created_at, late).join(fax, fax.c.id == callback_call.c.fax_id)
+    done = healthy.where(callback_call.c.result == "done", fax.c.created_at >= since)
+    return [(at, seconds) for at, seconds in connection.execute(done)]
+
+
+def _timed_out(connection: sa.Connection, since: float) -> list[float]:
+    """Return when calls that nobody answered ended."""
+    ends = sa.select(callback_call.c.at).where(callback_call.c.result != "done", callback_call.c.at >= since)
+    return list(connection.execute(ends).scalars())
+
+
+def run(seconds: float, rate: int) -> dict[str, float]:
+    """Return what :func:`measure` does, with a receiver in a process of its own and room for all connections."""
+    _make_room()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    command = [sys.executable, "-m", "bench.callbacks", "--receive"]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as receiver,
+    ):
+        assert receiver.stdout is not None
+        port = int(receiver.stdout.readline())
+        try:
+            return asyncio.run(measure(Path(folder), port, seconds, rate))
+        finally:
+            receiver.kill()
+
+
+def rows(seconds: float = 30.0) -> Iterator[Row]:
+    """Yield every row."""
+    found = run(seconds, RATE)
+    what = f"callbacks, {ENDPOINTS:,} endpoints of which {HANGING} hang, {RATE} events a second"
+
+    def ms(*names: str) -> str:
+        return ", ".join(f"{1000 * found[name]:.0f} ms" for name in names)
+
+    yield Row(f"{what}: median, p99 and longest delay of a healthy one", ms("p50", "p99", "max"))
+    around = ms("around_time_outs_p50", "around_time_outs_p99")
+    yield Row(f"the same while {found['timed_out']:.0f} calls time out: median, p99", around)
+    yield Row("the same: CPU for each event", f"{found['cpu_ms_per_event']:.1f} ms")
+
+
+def _make_room() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192) if hard > 0 else 8192, hard))
 
 
 def main() -> None:
@@ -152,22 +202,11 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=RATE)
     parser.add_argument("--receive", action="store_true")
     wanted = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192) if hard > 0 else 8192, hard))
     if wanted.receive:
+        _make_room()
         asyncio.run(receive())
         return
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    command = [sys.executable, "-m", "bench.callbacks", "--receive"]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as receiver,
-    ):
-        assert receiver.stdout is not None
-        port = int(receiver.stdout.readline())
-        found = asyncio.run(measure(Path(folder), port, wanted.seconds, wanted.rate))
-        receiver.kill()
-    for name, value in found.items():
+    for name, value in run(wanted.seconds, wanted.rate).items():
         print(f"{name:20} {value:10.3f}")
 
 

@@ -45,12 +45,13 @@ from policies.rewriting import BadRewrite, Rewrite, check_template
 from policies.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import timedelta
 
     from policies.document import Branch
     from policies.endpoints import CallbackEndpoint
     from policies.errors import PolicyError
+    from policies.people import DeclaredUser
     from policies.schema import (
         DestinationsEntry,
         DomainEntry,
@@ -85,7 +86,7 @@ def compile_policy(files: Sequence[Sections]) -> tuple[Policy, list[PolicyError]
         compiler.inbound(files),
         people.users,
         people.api_keys,
-        compiler.callbacks(files),
+        compiler.callbacks(files, people.users),
     )
     return policy, compiler.errors
 
@@ -136,10 +137,10 @@ class _Compiler:
         self._one_only("inbound", [scope for scope, _ in found])
         return InboundCompiler(self.numbers, self.lines, self._lost).compile(*found[0]) if found else Inbound()
 
-    def callbacks(self, files: Sequence[Sections]) -> dict[str, CallbackEndpoint]:
+    def callbacks(self, files: Sequence[Sections], users: Mapping[str, DeclaredUser]) -> dict[str, CallbackEndpoint]:
         found = [(self.scope(each, *each.callbacks[1:]), each.callbacks[0]) for each in files if each.callbacks]
         self._one_only("callbacks", [scope for scope, _ in found])
-        return compile_endpoints(*found[0], self.numbers, complete="numbers" not in self._lost) if found else {}
+        return compile_endpoints(*found[0], self.numbers, users, lost=self._lost) if found else {}
 
     def people(self, files: Sequence[Sections]) -> PeopleCompiler:
         people = PeopleCompiler(self.numbers, complete="numbers" not in self._lost)
@@ -208,6 +209,7 @@ class _Compiler:
             zone=entry.time_zone or (entry.hours.zone if entry.hours is not None else "UTC"),
             approval=approval_of(scope, entry.approval, limits.pages),
             cover=self.covers.of_number(scope, entry),
+            opened_by=frozenset(entry.opened_by),
         )
         if Feature.MAIL_TO_FAX in entry.features:
             self._senders(scope, entry)

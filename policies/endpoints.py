@@ -27,6 +27,14 @@ class Dialect(Enum):
     ESMS = "esms"
 
 
+class Method(Enum):
+    """How a request is made."""
+
+    GET = "GET"
+    POST = "POST"
+    PUT = "PUT"
+
+
 class When(Enum):
     """Which ends of a fax are told: a success, anything else, or both."""
 
@@ -75,18 +83,6 @@ PRESETS: Final[Mapping[Dialect, tuple[float, ...]]] = {
     Dialect.ASSINATURAS: (30 * _MINUTE,) * 48,
     Dialect.ESMS: (_MINUTE,) * 4,
 }  # fmt: skip
-#: The options that a dialect knows, and whether it has to have them.
-OPTIONS: Final[Mapping[Dialect, Mapping[str, bool]]] = {
-    Dialect.SFAX: {"user": True, "api_key": True, "iv": False},
-    Dialect.ASSINATURAS: {"signature": False},
-    Dialect.ESMS: dict.fromkeys(("type_id", "telcoid", "oaid", "tempid", "region", "secret_key"), False),
-}
-#: Dialects that sign, and cannot without a secret.
-SIGNING: Final = frozenset({Dialect.STANDARD, Dialect.SFAX})
-#: Dialects that tell nothing of received faxes.
-OUTBOUND_ONLY: Final = frozenset({Dialect.INTERFAX, Dialect.INTERFAX_SOAP, Dialect.ESMS})
-#: Dialects that know HTTP basic authentication.
-LOGGING_IN: Final = frozenset({Dialect.INTERFAX, Dialect.INTERFAX_SOAP})
 #: Failures in a row that suspend an endpoint unless its entry says another figure.
 SUSPEND_AFTER: Final = 20
 
@@ -95,9 +91,10 @@ SUSPEND_AFTER: Final = 20
 class CallbackEndpoint:
     """One endpoint.
 
-    ``inbound_url``: for received faxes, where it is another; ``numbers``: the relay's own that it is told of, empty
-    for all; ``events``: only these, empty for all that ``trigger`` has; ``delays``: seconds before each attempt after
-    the first; ``timeout``: seconds for a whole answer; ``suspend_after``: failures in a row, ``None`` for never;
+    ``inbound_url``: for received faxes, where it is another; ``method``: where it is not the dialect's first;
+    ``account``: the user whom it belongs to, if it was written so; ``numbers``: the relay's own that it is told of,
+    empty for all; ``events``: only these, empty for all that ``trigger`` has; ``delays``: seconds before each attempt
+    after the first; ``timeout``: seconds for a whole answer; ``suspend_after``: failures in a row, ``None`` for never;
     ``tell``: who is mailed of a failure, ``None`` for nobody; ``user`` and ``password``: HTTP basic
     authentication, where the dialect knows it; ``networks``: ranges that are not public and may be
     called all the same; ``suspended``: what happens is kept for it and not sent.
@@ -108,6 +105,8 @@ class CallbackEndpoint:
     dialect: Dialect
     source: Source
     inbound_url: str | None = None
+    method: Method | None = None
+    account: str = ""
     numbers: frozenset[str] = frozenset()
     events: frozenset[CallbackEvent] = frozenset()
     when: When = When.ALWAYS

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, PlainValidator, model_validator
 
-from policies.endpoints import SUSPEND_AFTER, CallbackEvent, Dialect, Trigger, When
+from policies.endpoints import SUSPEND_AFTER, CallbackEvent, Dialect, Method, Trigger, When
 from policies.entry import Entry, key
 from policies.fields import (
     Count,
@@ -27,6 +27,7 @@ from policies.fields import (
     told,
     written,
 )
+from policies.people_schema import LoginName  # noqa: TC001 -- pydantic reads the keys' types
 from policies.urls import BadUrl, parse_url
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -36,8 +37,9 @@ _OPTION = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
 _VALUE = re.compile(r"[\t -~]{0,2000}", re.ASCII)
 #: Headers that the relay writes itself, or that would change how the request is framed.
 _OURS = frozenset(
-    {"host", "content-length", "content-type", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect",
-     "keep-alive", "proxy-authorization", "proxy-connection", "webhook-id", "webhook-timestamp", "webhook-signature"}
+    {"host", "user-agent", "content-length", "content-type", "transfer-encoding", "connection", "te", "trailer",
+     "upgrade", "expect", "keep-alive", "proxy-authorization", "proxy-connection", "webhook-id",
+     "webhook-timestamp", "webhook-signature"}
 )  # fmt: skip
 _MOST_DELAYS = 100
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(seconds=120)
@@ -120,8 +122,18 @@ class EndpointEntry(Entry):
         "How the requests are written; docs/callbacks.md shows each.",
         default=Dialect.STANDARD,
     )
+    method: Method | None = key(
+        "How it is called, where the dialect leaves a choice: `standard` by POST or PUT. The others have one way, and "
+        "another is refused: `sfax` and `esms` GET, `interfax`, `interfax-soap` and `assinaturas` POST.",
+        default=None,
+    )
+    account: LoginName | None = key(
+        "The user of `users` to whom it belongs: it is told of the faxes of that user's `numbers`, all for an admin or "
+        "auditor. In place of `numbers`.",
+        default=None,
+    )
     numbers: list[TelephoneNumber] = key(
-        "The relay's own numbers whose faxes it is told of; none: all.", default_factory=list
+        "The relay's own numbers whose faxes it is told of; none, and no `account`: all.", default_factory=list
     )
     trigger: Trigger = key(
         "`action`: each event. `step`: each fax that ends or arrives. `flow`: when every fax of a mail has ended. Each "

@@ -50,6 +50,10 @@ def _check_mail(scope: Scope, entry: NumberEntry, features: frozenset[Feature]) 
     if not receives and entry.deliver_to:
         remedy = "add fax_to_mail to features, or name the addresses in senders"
         scope.tell("this number receives no faxes by mail", remedy, "deliver_to", key=True)
+    scope.no_repeats("opened_by", entry.opened_by)
+    if not receives and entry.opened_by:
+        remedy = "add fax_to_mail to features, or remove the key"
+        scope.tell("this number receives no faxes by mail", remedy, "opened_by", key=True)
     for key in ("senders", "default_for"):
         if not sends and getattr(entry, key):
             remedy = "add mail_to_fax to features, or remove the key"

@@ -75,6 +75,13 @@ class MailOption(Enum):
     NOTIFY = "notify"
 
 
+class OpenedBy(Enum):
+    """How the relay learns that the mail with a received fax was opened."""
+
+    LINK = "link"
+    RECEIPT = "receipt"
+
+
 class Body(Enum):
     """What becomes of the text of a mail."""
 
@@ -251,6 +258,7 @@ class Number:
     schedule_within: timedelta = timedelta(days=30)
     zone: str = "UTC"
     cover: CoverPage = _COVER
+    opened_by: frozenset[OpenedBy] = frozenset()
 
     @property
     def receives(self) -> bool:

@@ -51,6 +51,7 @@ from policies.policy import (
     Feature,
     MailOption,
     Mode,
+    OpenedBy,
     Paper,
     Proof,
     ReceiptPages,
@@ -171,6 +172,12 @@ class NumberEntry(Entry):
     )
     deliver_to_devices: list[LineName] = key(
         "Names of `devices` that get the received faxes, beside the mail addresses or in place of them.",
+        default_factory=list,
+    )
+    opened_by: list[OpenedBy] = key(
+        "How the relay learns that the mail with a received fax was opened (callback `mail.opened`). `link`: the mail "
+        "has a link that gives the fax, where `web.base_url` is set. `receipt`: the reader's mail program is asked for "
+        "a receipt (RFC 8098), where `mail.reports_domain` is set. None: it does not.",
         default_factory=list,
     )
     inbound_calls: Positive | None = key(

@@ -138,7 +138,7 @@ class Acceptors:
         self, index: int, link: Link, message: dict[str, Any], descriptors: list[int], up: asyncio.Future[None]
     ) -> None:
         match message:
-            case {"do": "commit", "number": int()} if descriptors:
+            case {"do": "commit" | "note", "number": int()} if descriptors:
                 task = asyncio.create_task(remote.answer(self._committer, link, message, descriptors[0]))
                 self._answers.add(task)
                 task.add_done_callback(self._answers.discard)

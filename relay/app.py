@@ -14,11 +14,9 @@ import json
 import os
 import random
 import re
-import secrets
 import signal
 import time
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import phonenumbers
@@ -27,21 +25,16 @@ import structlog
 from converters import Converter
 from policies import Feature, Proof, Reach
 from relay import control, housekeeping, lines, office, waiting
-from relay.callbacks.operations import CallbackOperations, lane_of
+from relay.callbacks import holding
+from relay.callbacks.operations import CallbackOperations
 from relay.confine import Confinement
 from relay.doors import Doors
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
 from relay.inbound.reading import Reading
-from relay.mailer.compose import Identity
-from relay.mailer.device_lane import DeviceLane
-from relay.mailer.disposition import DispositionLane
+from relay.keys import node_name, secret_key
 from relay.mailer.enclosures import Enclosures
-from relay.mailer.lane import MailLane
 from relay.mailer.language import Languages
-from relay.mailer.maildir import Maildir
-from relay.mailer.signing import Signer
-from relay.mailer.smarthost import Smarthost
 from relay.operations import Operations
 from relay.outbound.conclusion import Conclusion
 from relay.outbound.dial import Dialling
@@ -49,18 +42,19 @@ from relay.outbound.prepare import Preparing
 from relay.outbound.recovery import recover, watch_lost
 from relay.outbound.rerouting import reroute
 from relay.outbox import Outbox
+from relay.outgoing import DAY, Outgoing
 from relay.policy import PolicyHolder, first_folder
 from relay.policy_operations import PolicyOperations
 from relay.roles import EVERYTHING, Role
 from relay.store import queue, schema
-from relay.store.blobs import LocalBlobs, sync_folder
+from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
 from relay.telephone import TelephoneOperations
 from relay.users import UserOperations
 from relay.web import checks as checking
 from relay.web.application import Services, build
 from relay.web.health import Check
-from relay.web.links import Action, Links
+from relay.web.links import Links
 from relay.web.server import serve as serve_http
 
 if TYPE_CHECKING:
@@ -68,14 +62,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from policies import Pattern, Policy
-    from relay.mailer.letter import Carrier
-    from relay.outbox import Lane
     from relay.settings import Settings
     from transport.seam import Line
 
 log = structlog.get_logger()
-
-_DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +170,7 @@ class Service:
             house.settings, house.store, house.blobs, house.policy, house.ids, house.clock, stack, self._checks,
             self._confinement,
         )  # fmt: skip
-        self._links = Links(secret_key(house.settings.data), life=house.settings.web.link_days * _DAY)
+        self._key = secret_key(house.settings.data)
 
     async def start(self) -> Addresses:
         """Start everything; when this returns, the doors are open."""
@@ -210,7 +200,7 @@ class Service:
         boxes = self._doors.mailboxes(self._spread) if Role.IMAP in self._roles and self._settings.mailboxes else []
         web = await self._start_web() if Role.HTTP in self._roles else None
         if Role.OUTBOX in self._roles:
-            self._start_outbox(web)
+            await self._start_outbox(web)
         asked = control.named((*house.desks, TelephoneOperations(self._line)))
         control_socket = await control.serve(self._settings.data / "control.sock", asked)
         self._stack.push_async_callback(_close, control_socket)
@@ -264,48 +254,32 @@ class Service:
             checking.deliveries(house.store, house.clock),
             checking.callbacks(house.store, house.policy, house.clock),
         ]
+        links = Links(self._key, life=settings.web.link_days * DAY)
         services = Services(
-            house.store, house.ids, house.clock, self._links, self._enclosures, self._languages,
+            house.store, house.ids, house.clock, links, self._enclosures, self._languages,
             house.policy.trunks_again, self._checks,
         )  # fmt: skip
         server = await serve_http(build(services), settings.web.address, settings.web.port)
         self._stack.push_async_callback(server.close)
         return settings.web.address, server.port
 
-    def _start_outbox(self, web: tuple[str, int] | None) -> None:
+    async def _start_outbox(self, web: tuple[str, int] | None) -> None:
         house, settings = self._house, self._settings
-        address, port = web or (settings.web.address, settings.web.port)
-        base = settings.web.base_url or f"http://{address}:{port}"
-        carrier, identity = self._carrier(), Identity(settings.mail.sender, settings.mail.sender_name)
-        mail = MailLane(
-            house.store,
-            carrier,
-            self._enclosures,
-            self._languages,
-            identity,
-            lambda fax_id, at: self._links.url(base, Action.RESEND, fax_id, at),
-            lambda answer, fax_id, position, until: self._links.answer(base, Action(answer), fax_id, position, until),
-            hostname=settings.smtp.hostname,
-            zone=UTC,
-        )
-        processed = DispositionLane(
-            house.store, carrier, self._languages, identity, hostname=settings.smtp.hostname, zone=UTC
-        )
-        device = DeviceLane(
-            house.store, house.blobs, self._enclosures, self._languages, house.ids, house.clock, zone=UTC
-        )
-        callbacks = lane_of(house.policy, house.ids, house.clock)
-        self._stack.push_async_callback(callbacks.close)
-        lanes: list[Lane] = [mail, processed, device, callbacks]
+        outgoing = Outgoing(
+            settings, house.store, house.blobs, house.policy, house.ids, house.clock, self._key, self._enclosures,
+            self._languages, self._stack,
+        )  # fmt: skip
+        lanes = outgoing.lanes(*(web or (settings.web.address, settings.web.port)))
+        house.policy.on_change.append(self._endpoints_changed)
+        await self._endpoints_changed()
         outbox = Outbox(house.store, house.ids, house.clock, lanes, lease=self._lease, spread=self._spread)
         self._run(outbox.run())
 
-    def _carrier(self) -> Carrier:
-        mail = self._settings.mail
-        sign = Signer(mail.dkim) if mail.dkim else None
-        if mail.smarthost is None:
-            return Maildir(self._settings.maildir, sign)
-        return Smarthost(mail.smarthost, self._settings.smtp.hostname, sign=sign)
+    async def _endpoints_changed(self) -> None:
+        """Hold what is for the endpoints that the policy suspends, and let go what it held."""
+        house = self._house
+        held = [name for name, entry in house.policy.current.callbacks.items() if entry.suspended]
+        await house.store.write(holding.follow, held, house.clock())
 
     def _confinement(self, *preload: str) -> Confinement:
         confinement = Confinement(self._settings.confinement, preload)
@@ -333,30 +307,6 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 async def _close(server: asyncio.Server) -> None:
     server.close()
-
-
-def node_name(data: Path) -> str:
-    """Return this node's name for leases, made once for a data directory: a service is heir to its last one."""
-    return _made_once(data / "node", f"node-{secrets.token_hex(8)}")
-
-
-def secret_key(data: Path) -> bytes:
-    """Return the key that signs links, made once for a data directory, readable by its owner alone."""
-    return bytes.fromhex(_made_once(data / "secret.key", secrets.token_hex(32)))
-
-
-def _made_once(file: Path, text: str) -> str:
-    """Return a file's text; a file that is not there, or that a crash left empty, is written whole and synced first."""
-    if not file.exists() or not file.read_text(encoding="ascii").strip():
-        work = file.with_suffix(".tmp")
-        descriptor = os.open(work, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as written:
-            written.write(text + "\n")
-            written.flush()
-            os.fsync(written.fileno())
-        work.replace(file)
-        sync_folder(file.parent)
-    return file.read_text(encoding="ascii").strip()
 
 
 def first_mail(policy: Policy) -> tuple[str, str] | None:

@@ -17,8 +17,11 @@ from relay.intake.desk import Desk
 from relay.intake.logins import Logins
 from relay.intake.message import MailReader
 from relay.intake.proving import Prover
+from relay.intake.reports import Reports
 from relay.intake.smtp import SmtpServer
 from relay.intake.tls import Certificate
+from relay.keys import secret_key
+from relay.reports import ReportAddresses
 from relay.web import checks as checking
 from relay.web.health import Check
 
@@ -74,16 +77,12 @@ class Doors:
     def mailboxes(self, spread: random.Random) -> list[Mailbox]:
         """Return the mailboxes, not connected yet."""
         settings = self.settings.smtp
+        committer = Committer(self.store, self.policy, self.ids, self.clock)
+        reading = reader(settings, self.confinement, self.stack)
         boxes = mailboxes.build(
             self.settings,
-            desk(
-                settings,
-                self.blobs,
-                self.policy,
-                Committer(self.store, self.policy, self.ids, self.clock),
-                self.confinement,
-                self.stack,
-            ),
+            desk(settings, self.blobs, self.policy, committer, reading),
+            reports(self.settings, self.blobs, committer, reading),
             prover(settings, self.confinement, self.clock, self.stack),
             self.store,
             self.blobs,
@@ -109,22 +108,31 @@ def smtp_server(
     """Return the SMTP server of this process, not listening yet; what it needs is closed with ``stack``."""
     logins = Logins(store, time.monotonic, lambda: policy.current.users)
     stack.callback(logins.close)
-    at_the_desk = desk(settings.smtp, blobs, policy, committer, confinement, stack)
-    return SmtpServer(settings.smtp, at_the_desk, blobs, logins, prover(settings.smtp, confinement, clock, stack))
+    reading = reader(settings.smtp, confinement, stack)
+    return SmtpServer(
+        settings.smtp, desk(settings.smtp, blobs, policy, committer, reading), blobs, logins,
+        prover(settings.smtp, confinement, clock, stack), reports(settings, blobs, committer, reading),
+    )  # fmt: skip
 
 
-def desk(
-    settings: Smtp,
-    blobs: LocalBlobs,
-    policy: PolicyHolder,
-    committer: Commits,
-    confinement: Callable[[str], Confinement],
-    stack: contextlib.AsyncExitStack,
-) -> Desk:
-    """Return a desk with readers of its own, so that one way in does not wait for another."""
-    reader = MailReader(confinement("relay.intake.mime_worker"), message_bytes=settings.message_bytes)
-    stack.push_async_callback(reader.close)
-    return Desk(committer, blobs, reader, policy, time.time, attachment_bytes=settings.attachment_bytes)
+def desk(settings: Smtp, blobs: LocalBlobs, policy: PolicyHolder, committer: Commits, reading: MailReader) -> Desk:
+    """Return a desk; ``reading``: who reads its mails."""
+    return Desk(committer, blobs, reading, policy, time.time, attachment_bytes=settings.attachment_bytes)
+
+
+def reader(settings: Smtp, confinement: Callable[[str], Confinement], stack: contextlib.AsyncExitStack) -> MailReader:
+    """Return readers of mail for one way in, so that it does not wait for another."""
+    made = MailReader(confinement("relay.intake.mime_worker"), message_bytes=settings.message_bytes)
+    stack.push_async_callback(made.close)
+    return made
+
+
+def reports(settings: Settings, blobs: LocalBlobs, commits: Commits, reading: MailReader) -> Reports | None:
+    """Return who takes reports on mails of ours, ``None`` where none are asked for."""
+    domain = settings.mail.reports_domain
+    if domain is None:
+        return None
+    return Reports(ReportAddresses(secret_key(settings.data), domain), reading, blobs, commits)
 
 
 def prover(

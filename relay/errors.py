@@ -26,6 +26,10 @@ class NotFound(RelayError):
     """There is no such thing. The message names it."""
 
 
+class Erased(NotFound):
+    """There was such a fax, and it was erased. The message says when and by whom."""
+
+
 class Conflict(RelayError):
     """There is such a thing already. The message names it and the remedy."""
 

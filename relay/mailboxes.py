@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from relay.intake.desk import Desk
     from relay.intake.imap.proof import Prover
     from relay.intake.proving import Prover as Signatures
+    from relay.intake.reports import Reports
     from relay.mail_settings import Mailbox as Account
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 def build(
     settings: configuration.Settings,
     desk: Desk,
+    reports: Reports | None,
     signatures: Signatures,
     store: Store,
     blobs: LocalBlobs,
@@ -48,6 +50,7 @@ def build(
                 Rule(account.domain, settings.smtp.recipients),
                 ids,
                 clock,
+                reports,
             ),
             blobs,
             limits,

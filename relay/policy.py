@@ -152,6 +152,8 @@ class PolicyHolder:
         }
         if entry.ocr:
             settings["ocr"] = True
+        if entry.opened_by:
+            settings["opened_by"] = sorted(way.value for way in entry.opened_by)
         if decision.junk is not None:
             settings |= {"junk": decision.junk.value, "blocked_by": _blocked_by(decision)}
             mailboxes, machines = decision.meant_for

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from converters import LANGUAGES
-from policies import BadAddress, normalise_address
+from policies import BadAddress, normalise_address, normalise_domain
 from policies.document import read
 from relay.confine import MIB, Sandbox
 from relay.errors import SettingsError
@@ -69,6 +69,22 @@ class OutgoingMail(Section):
         except BadAddress as bad:
             raise ValueError(f"this is no mail address ({bad}); write one such as fax@fax.example.com") from None
 
+    reports_domain: str | None = Field(
+        None,
+        description="A domain whose mail comes to this relay by a listener or a mailbox, such as the fax domain. With "
+        "it, the return path of a received fax's mail is an address there, so that a mail which comes back later is "
+        "known, and read receipts can be asked for (`opened_by` of a number). Publish its SPF as for `sender`. None: "
+        "neither.",
+    )
+
+    @field_validator("reports_domain")
+    @classmethod
+    def _is_a_domain(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else normalise_domain(value)
+        except BadAddress as bad:
+            raise ValueError(f"this is no domain ({bad}); write one such as fax.example.com") from None
+
     maildir: Path | None = Field(None, description="A Maildir; default `DATA/mail` where there is no smarthost.")
     dkim: tuple[Dkim, ...] = Field(
         (), description="Keys that sign, each for itself: an RSA key, and beside it an Ed25519 key if wanted."
@@ -93,6 +109,12 @@ class Web(Section):
         None, description="How people reach it, for links in mail; none: the listener's address."
     )
     link_days: float = Field(7.0, gt=0, description="How long a link in a mail works, days.")
+    download_days: float = Field(
+        7.0,
+        gt=0,
+        description="How long a link to a fax in a callback works (`download_url`, `apiDownload`), days after the "
+        "event. Callbacks have links only where `base_url` is set.",
+    )
 
 
 class Simulated(Section):

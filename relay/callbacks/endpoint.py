@@ -49,7 +49,8 @@ class Endpoint:
 
     ``url``: for faxes that we send; ``inbound_url``: for those that we receive; an empty one gets none of them.
     ``events``: those that are wanted, empty for all. ``headers``: extra ones. ``secrets``: the newest first, two while
-    one is rolled. ``user`` and ``password``: HTTP basic authentication where the dialect knows it. ``options``: what
+    one is rolled. ``user`` and ``password``: HTTP basic authentication where the dialect knows it. ``method``: where
+    the dialect leaves a choice, empty for its usual one. ``options``: what
     only one dialect knows, by the names of its module's ``OPTIONS``.
     """
 
@@ -64,4 +65,5 @@ class Endpoint:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     user: str = ""
     password: str = field(default="", repr=False)
+    method: str = ""
     options: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -21,6 +21,7 @@ import dns.rdatatype
 import dns.resolver
 import httpcore2
 
+from relay.callbacks.stream import Stream
 from relay.errors import RelayError
 
 if TYPE_CHECKING:
@@ -207,9 +208,11 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             if share <= 0:
                 break
             try:
-                return await self._inner.connect_tcp(str(address), port, share, local_address, socket_options)
+                made = await self._inner.connect_tcp(str(address), port, share, local_address, socket_options)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as failed:
                 fault = failed
+            else:
+                return Stream(made)
         raise fault or httpcore2.ConnectTimeout(f"{host} could not be connected in time")
 
     async def connect_unix_socket(

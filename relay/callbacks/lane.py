@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from relay.outbox.lane import Verdict
     from relay.store.queue import Claim
 
+    #: Gives the address of a fax's download for its id and the time from which it is given out.
+    Download = Callable[[int, float], str]
+
 LANE: Final = callback_log.LANE
 _RESULTS: Final = {State.DONE: "done", State.DUE: "retry", State.FAILED: "failed"}
 #: How callbacks are sent: 1000 at once, 4 to an endpoint that answers. An endpoint's own terms say the rest.
@@ -44,7 +47,11 @@ PATIENCE: Final = Patience(at_once=1000, of_target=4, attempt=150.0)
 
 
 class CallbackLane:
-    """Calls endpoints. ``endpoints``: those of the policy; ``download``: where a fax's pages can be fetched."""
+    """Calls endpoints.
+
+    ``endpoints``: those of the policy; ``download``: gives the address at which a fax can be fetched, for its id and
+    the time of the event that tells it; without it, none is told.
+    """
 
     name = LANE
 
@@ -55,7 +62,7 @@ class CallbackLane:
         ids: IdSource,
         clock: Callable[[], float],
         *,
-        download: Callable[[int], str] = lambda _: "",
+        download: Download | None = None,
         patience: Patience = PATIENCE,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
@@ -79,11 +86,11 @@ class CallbackLane:
         entries = self._index().concerned(fax.number)
         if not entries:
             return []
-        if submission is not None and event.after is not None:
-            where = life.state(Direction(fax.direction), event.after)
-            if life.terminal(where):
-                complete(connection, self._ids, fax, event.at)
-        told = reading.told(reading.around(connection, event, fax, submission), self._download(fax.id))
+        ended = event.after is not None and life.terminal(life.state(Direction(fax.direction), event.after))
+        if submission is not None and ended:
+            complete(connection, self._ids, fax, event.at)
+        where = self._download(fax.id, event.at) if self._download is not None else ""
+        told = reading.told(reading.around(connection, event, fax, submission), where)
         return plan.posts(told, entries, str(fax.id)) if told is not None else []
 
     def held(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from relay.callbacks.client import Client, make_room
 from relay.callbacks.event import Name
 from relay.callbacks.guard import DnsResolver
+from relay.callbacks.holding import RESUMED_PER_SECOND
 from relay.callbacks.lane import LANE, PATIENCE, CallbackLane
 from relay.callbacks.sample import sample
 from relay.errors import NotFound, RelayError
@@ -24,14 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from policies.endpoints import CallbackEndpoint
+    from relay.callbacks.lane import Download
     from relay.ids import IdSource
     from relay.policy import PolicyHolder
     from relay.store.engine import Store
 
 Json = dict[str, Any]
 
-#: Held callbacks that leave in a second once their endpoint is resumed.
-RESUMED_PER_SECOND: Final = 10.0
 _DAY: Final = 86400.0
 _NAMES: Final = {name.value: name for name in Name}
 
@@ -46,10 +46,12 @@ class _Row:
     fax_id: None = None
 
 
-def lane_of(policy: PolicyHolder, ids: IdSource, clock: Callable[[], float]) -> CallbackLane:
+def lane_of(
+    policy: PolicyHolder, ids: IdSource, clock: Callable[[], float], download: Download | None = None
+) -> CallbackLane:
     """Return a lane that calls the endpoints of the policy in force, and make room for its connections."""
     make_room(PATIENCE.at_once)
-    return CallbackLane(Client(DnsResolver()), lambda: policy.current.callbacks, ids, clock)
+    return CallbackLane(Client(DnsResolver()), lambda: policy.current.callbacks, ids, clock, download=download)
 
 
 class CallbackOperations:
@@ -183,6 +185,7 @@ def _listed(name: str, entry: CallbackEndpoint | None, found: callback_log.Stand
         "dialect": entry.dialect.value if entry is not None else "",
         "trigger": entry.trigger.value if entry is not None else "",
         "when": entry.when.value if entry is not None else "",
+        "account": entry.account if entry is not None else "",
         "numbers": sorted(entry.numbers) if entry is not None else [],
         "events": sorted(event.value for event in entry.events) if entry is not None else [],
         "attempts": len(entry.delays) + 1 if entry is not None else None,

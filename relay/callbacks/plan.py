@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from policies.endpoints import OUTBOUND_ONLY
+from policies.dialects import OUTBOUND_ONLY
 from relay.callbacks.client import Answer, NoAnswer
 from relay.callbacks.dialects import DIALECTS, owed
 from relay.callbacks.endpoint import Endpoint, Trigger, When
@@ -52,6 +52,7 @@ def endpoint_of(entry: CallbackEndpoint, secret: Callable[[SecretReference], str
         name=entry.name,
         url=entry.url,
         dialect=entry.dialect.value,
+        method=entry.method.value if entry.method is not None else "",
         inbound_url="" if entry.dialect in OUTBOUND_ONLY else entry.inbound_url or entry.url,
         events=frozenset(Name(event.value) for event in entry.events),
         when=When(entry.when.value),
@@ -64,6 +65,7 @@ def endpoint_of(entry: CallbackEndpoint, secret: Callable[[SecretReference], str
         name=plain.name,
         url=plain.url,
         dialect=plain.dialect,
+        method=plain.method,
         inbound_url=plain.inbound_url,
         events=plain.events,
         when=plain.when,

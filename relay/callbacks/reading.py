@@ -31,6 +31,17 @@ REFERENCE: Final = "reference"
 
 _NAMES: Final = {one.value: one for one in Name}
 
+_DOCUMENT: Final = sa.select(tables.document).where(tables.document.c.id == sa.bindparam("one"))
+_ATTEMPTS: Final = (
+    sa.select(tables.attempt)
+    .where(tables.attempt.c.fax_id == sa.bindparam("of_fax"))
+    .order_by(tables.attempt.c.ordinal)
+)
+_of_it = tables.fax.c.submission_id == sa.bindparam("of_submission")
+_called = sa.func.sum(sa.case((tables.fax.c.attempts > 0, 1), else_=0))
+_STATES: Final = sa.select(tables.fax.c.state, sa.func.count(), _called).where(_of_it).group_by(tables.fax.c.state)
+_STEP: Final = sa.select(sa.func.count()).select_from(tables.fax).where(_of_it, tables.fax.c.id <= sa.bindparam("one"))
+
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
@@ -63,13 +74,10 @@ def around(connection: sa.Connection, event: sa.Row[Any], fax: sa.Row[Any], subm
     """Return the rows of an event of which some are at hand: the router has them, and routes many."""
     document = None
     if fax.document_id is not None:
-        of_it = tables.document.c.id == fax.document_id
-        document = connection.execute(sa.select(tables.document).where(of_it)).first()
+        document = connection.execute(_DOCUMENT, {"one": fax.document_id}).first()
     attempts: tuple[sa.Row[Any], ...] = ()
     if fax.attempts:
-        of_fax = tables.attempt.c.fax_id == fax.id
-        calls = sa.select(tables.attempt).where(of_fax).order_by(tables.attempt.c.ordinal)
-        attempts = tuple(connection.execute(calls))
+        attempts = tuple(connection.execute(_ATTEMPTS, {"of_fax": fax.id}))
     events = tuple(faxes.history(connection, fax.id)) if event.seq > 1 else (event,)
     record = records.Record(fax, submission, document, attempts, events)
     return Rows(event, record, _recipients(connection, fax))
@@ -102,13 +110,8 @@ def told(rows: Rows, download_url: str = "") -> Event | None:
 def _recipients(connection: sa.Connection, fax: sa.Row[Any]) -> Recipients | None:
     if fax.submission_id is None:
         return None
-    of_it = tables.fax.c.submission_id == fax.submission_id
-    called = sa.func.sum(sa.case((tables.fax.c.attempts > 0, 1), else_=0))
-    query = sa.select(tables.fax.c.state, sa.func.count(), called).where(of_it).group_by(tables.fax.c.state)
-    found = list(connection.execute(query))
-    step = connection.execute(
-        sa.select(sa.func.count()).select_from(tables.fax).where(of_it, tables.fax.c.id <= fax.id)
-    ).scalar_one()
+    found = list(connection.execute(_STATES, {"of_submission": fax.submission_id}))
+    step = connection.execute(_STEP, {"of_submission": fax.submission_id, "one": fax.id}).scalar_one()
     return Recipients({state: count for state, count, _ in found}, sum(int(one) for *_, one in found), step)
 
 

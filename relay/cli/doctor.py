@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 
 from converters import ocr
-from policies import PolicyErrors, load
+from policies import OpenedBy, PolicyErrors, load
 from relay import office
 from relay.cli.session import REFUSED, json_option, settings_of
 from relay.confine import ChildDied, Confinement, Limits, Sandbox
@@ -75,7 +75,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _reading(settings)
     yield _sandbox(settings)
     yield _data(settings)
-    yield _policy(settings)
+    yield from _policy(settings)
     if _running(settings):
         yield Finding("service", good=True, found="it runs; its ports are its own")
         return
@@ -208,15 +208,25 @@ def _data(settings: Settings) -> Finding:
     return Finding("data directory", good=True, found=f"{folder}, {room // 1024**3} GiB left")
 
 
-def _policy(settings: Settings) -> Finding:
+def _policy(settings: Settings) -> Iterator[Finding]:
     folder = settings.policy_folder
     if not folder.exists():
-        return Finding("policy", good=True, found=f"{folder} will be made with a first file")
+        yield Finding("policy", good=True, found=f"{folder} will be made with a first file")
+        return
     try:
         found = load(folder)
     except PolicyErrors as errors:
-        return Finding("policy", good=False, found=str(errors.errors[0]), remedy=f"faxrelay policy check {folder}")
-    return Finding("policy", good=True, found=f"{folder}: {len(found.numbers)} numbers")
+        yield Finding("policy", good=False, found=str(errors.errors[0]), remedy=f"faxrelay policy check {folder}")
+        return
+    yield Finding("policy", good=True, found=f"{folder}: {len(found.numbers)} numbers")
+    for way, where, value in (
+        (OpenedBy.LINK, "web.base_url", settings.web.base_url),
+        (OpenedBy.RECEIPT, "mail.reports_domain", settings.mail.reports_domain),
+    ):
+        asking = next((one.number for one in found.numbers.values() if way in one.opened_by), None)
+        if asking is not None and value is None:
+            told = f"{asking} asks for `opened_by: {way.value}`, which needs {where}"
+            yield Finding("opened mails", good=False, found=told, remedy=f"set {where} in the settings")
 
 
 def _running(settings: Settings) -> bool:

@@ -46,6 +46,13 @@ class FaxAddress:
         return f"FAX={self.number}{suffix}@{self.domain}"
 
 
+@dataclass(frozen=True, slots=True)
+class ReportAddress:
+    """A recipient that is no fax: it takes reports on one mail of ours (:mod:`relay.intake.reports`)."""
+
+    delivery: int
+
+
 def parse_address(text: str) -> FaxAddress:
     """Read a mail address without its angle brackets; raise :class:`BadFaxAddress`.
 

@@ -15,6 +15,7 @@ from policies import Usage, over_quota
 from relay.errors import Refusal
 from relay.intake import confirming
 from relay.ledger import Ledger
+from relay.outbox import mails
 from relay.store import usage
 from relay.submission import Submission, Submitted
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from policies import Number
     from relay.ids import IdSource
+    from relay.outbox.mails import MailReport
     from relay.policy import PolicyHolder
     from relay.store.engine import Store
     from relay.submission import Submission, Submitted
@@ -61,6 +63,10 @@ class Committer:
         if self._writing is None:
             self._writing = asyncio.create_task(self._write(), name="committer")
         return await asyncio.shield(done)
+
+    async def note(self, report: MailReport) -> bool:
+        """Note what was reported on a mail of ours; return whether that changed something."""
+        return await self._store.write(mails.note, self._ids, report, self._clock())
 
     async def _write(self) -> None:
         while self._waiting:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from relay.intake.identity import Identity
     from relay.intake.message import Attachment, MailReader, ParsedMessage
     from relay.notification import MailWishes, RecipientWishes
+    from relay.outbox.mails import MailReport
     from relay.policy import PolicyHolder
     from relay.store.blobs import LocalBlobs
     from relay.submission import Submitted
@@ -111,6 +112,9 @@ class Commits(Protocol):
 
     async def commit(self, asked: Submission, beside: Callable[[sa.Connection], None] | None = None) -> Submitted:
         """Return once it is on the disk."""
+
+    async def note(self, report: MailReport) -> bool:
+        """Note a report on a mail of ours; return whether it changed something, once that is on the disk."""
 
 
 @dataclass(frozen=True, slots=True)

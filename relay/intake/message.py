@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,14 +18,18 @@ from relay.confine import MIB, Limits
 from relay.errors import Refusal
 from relay.intake.bounds import MAX_ADDRESSED, MAX_RETURNED
 from relay.intake.pool import EndedChild, Nonsense, Pool
+from relay.intake.returned import MAX_WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from relay.confine import Confinement
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+Said = TypeVar("Said", bound=BaseModel)
 
 ENTRY: Final = "relay.intake.mime_worker:serve"
 #: Seconds for one message, and bytes of what the child says of it.
@@ -85,6 +89,19 @@ class ParsedMessage(BaseModel):
     header: Annotated[str, Field(max_length=MAX_RETURNED)] = ""
 
 
+class Reported(BaseModel):
+    """What a report on a mail of ours says. ``kind``: empty where it says nothing; ``words``: of the far server.
+
+    ``addressed``: as in :class:`ParsedMessage`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    kind: Annotated[str, Field(pattern="^(returned|opened|)$")]
+    words: Annotated[str, Field(max_length=MAX_WORDS)]
+    addressed: Annotated[list[Annotated[str, Field(max_length=320)]], Field(max_length=MAX_ADDRESSED)]
+
+
 class MailReader:
     """Reads mails. ``children``: messages read at once."""
 
@@ -105,11 +122,24 @@ class MailReader:
         Raises :class:`relay.errors.Refusal` for a message that cannot be taken, and :class:`relay.confine.ChildDied`
         where no child could be started, which is no fault of the message.
         """
+        return await self._ask({"head": head}, message, content, _understood)
+
+    async def report(self, message: Path, content: Path) -> Reported:
+        """Return what a report says; ``content`` is an existing file for what is read. Raises as :meth:`read`."""
+        return await self._ask({"report": True}, message, content, _reported)
+
+    async def _ask(
+        self,
+        request: dict[str, bool],
+        message: Path,
+        content: Path,
+        understood: Callable[[dict[str, object], Path], T | Refusal],
+    ) -> T:
         try:
             said = await self._pool.ask(
-                {"head": head},
+                request,
                 lambda: _opened(message, content),
-                lambda answer: _understood(answer, content),
+                lambda answer: understood(answer, content),
                 seconds=READING_SECONDS,
             )
         except (EndedChild, TimeoutError, Nonsense) as fault:
@@ -140,21 +170,38 @@ def _opened(message: Path, content: Path) -> Iterator[tuple[int, ...]]:
         os.close(source)
 
 
+def _reported(answer: dict[str, object], content: Path) -> Reported | Refusal:
+    """Return what a child's answer means; raise :class:`Nonsense` for what no child of ours says."""
+    index = _index(answer, content)
+    return index if isinstance(index, Refusal) else _checked(Reported, index[0])
+
+
 def _understood(answer: dict[str, object], content: Path) -> ParsedMessage | Refusal:
     """Return what a child's answer means; raise :class:`Nonsense` for what no child of ours says."""
+    index = _index(answer, content)
+    if isinstance(index, Refusal):
+        return index
+    said, at = _checked(ParsedMessage, index[0]), index[1]
+    if any(file.offset + file.size > at for file in [*said.attachments, *([said.body] if said.body else [])]):
+        raise Nonsense("an answer that names bytes which are not there")
+    return said
+
+
+def _checked(kind: type[Said], index: bytes) -> Said:
+    try:
+        return kind.model_validate_json(index)
+    except ValidationError as fault:
+        raise Nonsense(f"an answer with {fault.error_count()} errors") from None
+
+
+def _index(answer: dict[str, object], content: Path) -> tuple[bytes, int] | Refusal:
+    """Return the object that an answer names, and where it begins; or the refusal that it is."""
     match answer:
         case {"refusal": [int(code), str(enhanced), str(sentence)]} if (code, enhanced) in _REPLIES:
             return Refusal(code, enhanced, sentence)
         case {"at": int(at), "size": int(size)} if at >= 0 and 0 < size <= _MAX_INDEX:
             with content.open("rb") as file:
                 file.seek(at)
-                index = file.read(size)
+                return file.read(size), at
         case _:
             raise Nonsense("an answer of no known shape")
-    try:
-        said = ParsedMessage.model_validate_json(index)
-    except ValidationError as fault:
-        raise Nonsense(f"an answer with {fault.error_count()} errors") from None
-    if any(file.offset + file.size > at for file in [*said.attachments, *([said.body] if said.body else [])]):
-        raise Nonsense("an answer that names bytes which are not there")
-    return said

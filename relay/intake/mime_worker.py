@@ -4,7 +4,7 @@ Runs confined (:mod:`relay.confine`), serves one message after the other until i
 the message. A request carries two descriptors: the message, and an empty file. The child writes the decoded files
 into that file one after the other, then a JSON object that names them with their offsets, and answers ``{"at":
 offset, "size": bytes}`` of that object; or ``{"refusal": [code, enhanced, sentence]}``. Whoever asked believes none
-of it unchecked.
+of it unchecked. Asked for a ``report``, it says what that is on a mail of ours, and writes no files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from converters import Refused, identify_bytes
 from relay.errors import Refusal
-from relay.intake import skeleton
+from relay.intake import returned, skeleton
 from relay.intake.bounds import MAX_ADDRESSED, MAX_PARSED, MAX_RETURNED, Field, check_bounds
 from relay.intake.parts import MAX_PARTS, Contents, Found, contents, text
 
@@ -64,7 +64,10 @@ def serve(channel: Channel, _descriptors: list[int]) -> None:
         request, (message, output) = received
         with os.fdopen(message, "rb") as source, os.fdopen(output, "wb") as sink:
             try:
-                answer = read_message(source.read(), sink, head=request.get("head") is True)
+                if request.get("report") is True:
+                    answer = read_report(source.read(), sink)
+                else:
+                    answer = read_message(source.read(), sink, head=request.get("head") is True)
             except Refusal as refusal:
                 answer = {"refusal": [refusal.code, refusal.enhanced, refusal.sentence]}
             except (RecursionError, MemoryError):
@@ -99,6 +102,21 @@ def read_message(data: bytes, sink: BinaryIO, *, head: bool = False) -> dict[str
     index = json.dumps(said).encode()
     sink.write(index)
     return {"at": offset, "size": len(index)}
+
+
+def read_report(data: bytes, sink: BinaryIO) -> dict[str, Any]:
+    """Write what a report on a mail of ours says to ``sink`` and return the answer; raise as :func:`read_message`.
+
+    What it gives back of the mail is not looked at.
+    """
+    fields = check_bounds(data)
+    try:
+        said = returned.report(data, _PlainHeaders(), _counting())
+    except _LOST:
+        raise Refusal(550, "5.6.0", "The message is malformed: the description of a part cannot be read.") from None
+    index = json.dumps({**said, "addressed": _addressed(fields)}).encode()
+    sink.write(index)
+    return {"at": 0, "size": len(index)}
 
 
 def _not_faxed(file: Found) -> str | None:

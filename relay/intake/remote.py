@@ -9,11 +9,13 @@ import asyncio
 import itertools
 import json
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from relay.errors import Refusal
+from relay.outbox.mails import MailReport
 from relay.submission import File, Recipient, Submission, Submitted
 
 if TYPE_CHECKING:
@@ -37,13 +39,24 @@ class RemoteCommitter:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._numbers = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[Submitted]] = {}
+        self._asked: dict[int, asyncio.Future[Submitted | bool]] = {}
         self._gone = False
 
     async def commit(self, asked: Submission, beside: Callable[[sa.Connection], None] | None = None) -> Submitted:
         """Have a submission committed, as :meth:`relay.intake.committer.Committer.commit` does; no ``beside`` here."""
         if beside is not None:
             raise TypeError("what is written beside a submission is written where the database is")
+        made = await self._ask("commit", _written(asked))
+        if not isinstance(made, Submitted):
+            raise CommitterGone("main answered something else")
+        return made
+
+    async def note(self, report: MailReport) -> bool:
+        """Have a report noted, as :meth:`relay.intake.committer.Committer.note` does."""
+        changed = await self._ask("note", asdict(report))
+        return changed is True
+
+    async def _ask(self, what: str, values: dict[str, Any]) -> Submitted | bool:
         if self._gone:
             raise CommitterGone("main is gone")
         number = next(self._numbers)
@@ -52,8 +65,8 @@ class RemoteCommitter:
             # By memory: a link's messages are short, and a hundred names of files need not be.
             content = os.memfd_create("submission")
             try:
-                os.write(content, json.dumps(_written(asked)).encode())
-                self._link.post({"do": "commit", "number": number}, [content])
+                os.write(content, json.dumps(values).encode())
+                self._link.post({"do": what, "number": number}, [content])
             finally:
                 os.close(content)
             return await self._asked[number]
@@ -68,6 +81,8 @@ class RemoteCommitter:
         match answer:
             case {"made": [submission, int(first), [*faxes], int(repeats)]}:
                 waiting.set_result(Submitted(submission, first, tuple(faxes), repeats))
+            case {"changed": bool(changed)}:
+                waiting.set_result(changed)
             case {"refusal": [int(code), str(enhanced), str(sentence)]}:
                 waiting.set_exception(Refusal(code, enhanced, sentence))
             case _:
@@ -87,13 +102,16 @@ async def answer(committer: Committer, link: Link, request: dict[str, Any], cont
     try:
         with os.fdopen(content, "rb") as file:
             file.seek(0)
-            asked = _read(json.load(file))
-        made = await committer.commit(asked)
-        told["made"] = [made.id, made.first, list(made.faxes), made.repeats]
+            values = json.load(file)
+        if request["do"] == "note":
+            told["changed"] = await committer.note(MailReport(**values))
+        else:
+            made = await committer.commit(_read(values))
+            told["made"] = [made.id, made.first, list(made.faxes), made.repeats]
     except Refusal as refusal:
         told["refusal"] = [refusal.code, refusal.enhanced, refusal.sentence]
     except Exception:
-        log.exception("a submission was not committed")
+        log.exception("what an accepting process asked for was not committed")
         told["fault"] = True
     link.post(told)
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from relay.errors import Refusal
     from relay.intake.desk import Accepted
 
+OUR_FAULT: Final = "451 4.3.0 Something went wrong here; nothing was kept. Try again later."
+
 _LONGEST: Final = 510  # RFC 5321 section 4.5.3.1.5, without CRLF
 _UNCODED = re.compile(r"(?!220)([245])\d\d (?!\1\.\d{1,3}\.\d{1,3} )")
 #: RFC 3463, for what the library answers by itself.

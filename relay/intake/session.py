@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
 
-    from relay.intake.address import FaxAddress
+    from relay.intake.address import FaxAddress, ReportAddress
     from relay.intake.identity import Identity
     from relay.intake.spool import Spool
 
@@ -57,7 +57,7 @@ class MailEnvelope(Envelope):
 
     def __init__(self) -> None:
         super().__init__()
-        self.recipients: list[FaxAddress] = []
+        self.recipients: list[FaxAddress | ReportAddress] = []
         self.wishes = MailWishes()
         self.recipient_wishes: list[RecipientWishes] = []
 

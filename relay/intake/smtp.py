@@ -26,12 +26,14 @@ from aiosmtpd.proxy_protocol import V2_CMD
 from policies import Proof
 from relay.auth import verdict as examined
 from relay.errors import Refusal, SettingsError
+from relay.intake.address import ReportAddress
 from relay.intake.desk import Desk, Envelope
 from relay.intake.handshake import Handshake
 from relay.intake.logins import MECHANISMS, BadResponse, decoded, plain
-from relay.intake.replies import of_acceptance, of_refusal
+from relay.intake.replies import OUR_FAULT, of_refusal
 from relay.intake.session import NULL_PATH, LmtpSession, MailEnvelope, MailSession, library_names
 from relay.intake.spool import Spool
+from relay.intake.taking import TakingIn
 from relay.intake.tls import Certificate
 from relay.mail_settings import Protocol, Tls
 
@@ -45,12 +47,12 @@ if TYPE_CHECKING:
     from relay.intake.handshake import Client
     from relay.intake.logins import Logins
     from relay.intake.proving import Prover
+    from relay.intake.reports import Reports
     from relay.mail_settings import Listener, Smtp
     from relay.store.blobs import LocalBlobs
 
 log = structlog.get_logger()
 
-_OUR_FAULT: Final = "451 4.3.0 Something went wrong here; nothing was kept. Try again later."
 #: IPv6 clients are counted by network: one customer has so many addresses (RFC 6177).
 _IPV6_CUSTOMER: Final = 64
 #: Seconds that closing waits for messages which are being taken.
@@ -61,9 +63,20 @@ class SmtpServer:
     """All SMTP listeners of the settings, before one desk. ``blobs`` gives room for messages on their way in."""
 
     def __init__(
-        self, settings: Smtp, desk: Desk, blobs: LocalBlobs, logins: Logins | None = None, prover: Prover | None = None
+        self,
+        settings: Smtp,
+        desk: Desk,
+        blobs: LocalBlobs,
+        logins: Logins | None = None,
+        prover: Prover | None = None,
+        reports: Reports | None = None,
     ) -> None:
-        """``logins``: who may log in; needed where a listener has ``auth``; ``prover`` where it has ``dmarc``."""
+        """``logins``: who may log in; needed where a listener has ``auth``; ``prover`` where it has ``dmarc``.
+
+        ``reports``: who takes what comes back, if anybody.
+        """
+        self._taking_in = TakingIn(desk, reports)
+        self._reports = reports
         self._settings = settings
         self._desk = desk
         self._blobs = blobs
@@ -122,7 +135,7 @@ class SmtpServer:
         self, listener: Listener, certificate: Certificate | None
     ) -> Callable[[], asyncio.BaseProtocol]:
         host = _Listening(self, listener, self._settings, self._blobs)
-        hooks = _Hooks(self._desk, self._settings, self._blobs, self._logins)
+        hooks = _Hooks(self._desk, self._settings, self._blobs, self._logins, self._reports)
         kind = LmtpSession if listener.protocol is Protocol.LMTP else MailSession
 
         def session() -> asyncio.BaseProtocol:
@@ -164,28 +177,11 @@ class SmtpServer:
             if not self._by_client[client]:
                 del self._by_client[client]
 
-    def take(self, session: MailSession, spool: Spool, envelope: Envelope) -> asyncio.Task[list[str]]:
+    def take(self, session: MailSession, spool: Spool, envelope: Envelope | ReportAddress) -> asyncio.Task[list[str]]:
         """Take a message in a task that nobody's going away cancels."""
-        task = self._taking[session] = asyncio.create_task(self._take(spool, envelope), name="intake")
+        task = self._taking[session] = asyncio.create_task(self._taking_in.take(spool, envelope), name="intake")
         task.add_done_callback(lambda _: self._taking.pop(session))
         return task
-
-    async def _take(self, spool: Spool, envelope: Envelope) -> list[str]:
-        """Take a message and return the replies: one, or one for each recipient (RFC 2033 section 4.2)."""
-        count = len(envelope.recipients) if envelope.each else 1
-        try:
-            accepted = await self._desk.accept(spool.path, envelope)
-        except Refusal as refusal:
-            log.info("mail refused", client=str(envelope.client), code=refusal.code, enhanced=refusal.enhanced)
-            return [of_refusal(refusal)] * count
-        except Exception:
-            log.exception("mail not taken", client=str(envelope.client))
-            return [_OUR_FAULT] * count
-        finally:
-            spool.close()
-        if envelope.each:
-            return [of_refusal(one) if one is not None else of_acceptance(accepted) for one in accepted.refusals]
-        return [of_acceptance(accepted)]
 
 
 class _Listening:
@@ -218,8 +214,11 @@ class _Listening:
         """Hand a complete message over, with what this listener knows of it."""
         return_path = "" if envelope.mail_from == NULL_PATH else str(envelope.mail_from)
         client = _client(session.peer)
+        recipients = [one for one in envelope.recipients if not isinstance(one, ReportAddress)]
+        if not recipients and isinstance(envelope.recipients[0], ReportAddress):
+            return self._server.take(session, spool, envelope.recipients[0])
         known = Envelope(
-            "lmtp" if self._each else "smtp", tuple(envelope.recipients), return_path, self._proofs,
+            "lmtp" if self._each else "smtp", tuple(recipients), return_path, self._proofs,
             client, session.identities, each=self._each,
             examine=self._examination(client, session.greeted_as, return_path), asks=True, wishes=envelope.wishes,
             recipient_wishes=tuple(envelope.recipient_wishes), heard_from=session.greeted_as,
@@ -239,8 +238,11 @@ class _Listening:
 class _Hooks:
     """aiosmtpd's hooks. An exception in one is answered by :meth:`handle_exception`."""
 
-    def __init__(self, desk: Desk, settings: Smtp, blobs: LocalBlobs, logins: Logins | None) -> None:
+    def __init__(
+        self, desk: Desk, settings: Smtp, blobs: LocalBlobs, logins: Logins | None, reports: Reports | None
+    ) -> None:
         self._logins = logins
+        self._reports = reports
         self._desk = desk
         self._settings = settings
         self._blobs = blobs
@@ -314,7 +316,10 @@ class _Hooks:
                 f"452 4.5.3 One mail goes to at most {self._settings.recipients} numbers; send the others by another."
             )
         try:
-            envelope.recipients.append(self._desk.at_recipient(address, envelope.recipients))
+            others = envelope.recipients
+            report = self._reports.at_recipient(address, others) if self._reports is not None else None
+            faxes = [one for one in others if not isinstance(one, ReportAddress)]
+            others.append(report or self._desk.at_recipient(address, faxes))
         except Refusal as refusal:
             log.info(
                 "recipient refused", client=str(_client(server.peer)), code=refusal.code, enhanced=refusal.enhanced
@@ -327,7 +332,7 @@ class _Hooks:
     async def handle_exception(self, error: Exception) -> str:
         """Answer what should not have happened."""
         log.error("an SMTP session met a fault", exc_info=error)
-        return _OUR_FAULT
+        return OUR_FAULT
 
 
 async def _credentials(server: MailSession, arguments: list[str]) -> tuple[str, str] | None:

@@ -132,21 +132,30 @@ def received_letter(
     *,
     pdf: bytes | None,
     thumbnail: bytes | None = None,
+    link: Invitation | None = None,
+    reports: str = "",
+    receipt: bool = False,
 ) -> Letter:
-    """Return the mail of a received fax with its PDF, or, without one, of a call that brought no page."""
+    """Return the mail of a received fax with its PDF, or, without one, of a call that brought no page.
+
+    ``link``: gives the fax, too. ``reports``: where the mail comes back to, in place of the sender; ``receipt``: a
+    receipt is asked for there, which is the return path, as RFC 8098 section 2.1 wants it.
+    """
     message = _message(identity, envelope, fax.title)
     message["Auto-Submitted"] = "auto-generated"
+    if receipt and reports:
+        message["Disposition-Notification-To"] = f"<{reports}>"
     message["Message-Context"] = "fax-message"
     picture = f"page1.{envelope.delivery}@{identity.domain}"
-    message.set_content(language.render("received.txt", fax=fax))
-    page = language.render("received.html", fax=fax, thumbnail=picture if thumbnail else "")
+    message.set_content(language.render("received.txt", fax=fax, link=link))
+    page = language.render("received.html", fax=fax, link=link, thumbnail=picture if thumbnail else "")
     message.add_alternative(page, subtype="html")
     if thumbnail is not None:
         html = message.get_payload()[1]  # type: ignore[index]  # the alternative that was just added
         html.add_related(thumbnail, "image", "png", cid=f"<{picture}>", filename="page1.png", disposition="inline")  # type: ignore[union-attr]
     if pdf is not None:
         message.add_attachment(pdf, "application", "pdf", filename=fax.file_name)
-    return _letter(message, envelope, sender=identity.address)
+    return _letter(message, envelope, sender=reports or identity.address)
 
 
 def refusal_letter(

@@ -8,8 +8,10 @@ reason, for its proven sender. A mail that is refused ends there: it is never an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from policies import OpenedBy
 from relay.fax import Direction, Inbound, Outbound, state
 from relay.mailer import asking, dsn, notice, owed, writing
 from relay.mailer import record as records
@@ -45,6 +47,19 @@ if TYPE_CHECKING:
 
 MISSED_FAX: Final = "missed_fax"
 
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How the relay follows the mail of a received fax.
+
+    ``link``: gives the URL by which it is opened, and its end, for a delivery and the time at which it is given out;
+    ``reports``: gives the address to which others report on a delivery's mail, empty for none.
+    """
+
+    link: Callable[[int, float], tuple[str, float]] | None = None
+    reports: Callable[[int], str] = lambda _: ""
+
+
 _NOTICES: Final = frozenset({owed.WAITING, owed.ACCEPTED, owed.DELAYED})
 #: Whose sender may want it sent again.
 _RESENDABLE = frozenset({Status.FAILED, Status.UNCERTAIN})
@@ -55,8 +70,8 @@ class MailLane:
 
     ``resend_link``: gives the URL that sends a fax again, and when it ends, for a fax id and the time at which it is
     given out. ``answer_link``: gives those by which people decide. ``hostname``: what the relay calls itself in
-    reports. A mailbox is never suspended: each mail is tried
-    for three days and then fails with the server's words.
+    reports. ``followed``: how the mails of received faxes are followed. A mailbox is never suspended: each mail is
+    tried for three days and then fails with the server's words.
     """
 
     name = "mail"
@@ -73,10 +88,11 @@ class MailLane:
         *,
         hostname: str,
         zone: tzinfo,
-        patience: Patience | None = None,
+        followed: Followed | None = None,
     ) -> None:
+        self._followed = followed or Followed()
         self._answer_link = answer_link
-        self.patience = patience or Patience()
+        self.patience = Patience()
         self._store = store
         self._carrier = carrier
         self._enclosures = enclosures
@@ -177,6 +193,7 @@ class MailLane:
     async def _received(self, record: Record, envelope: Envelope) -> Letter:
         language = self._languages.get(record.fax.settings.get("language", "en"))
         told = received_fax(record, language, self._zone)
+        asked = record.fax.settings.get("opened_by", ())
         return received_letter(
             told,
             language,
@@ -184,7 +201,17 @@ class MailLane:
             envelope,
             pdf=await self._enclosures.fax_pdf(record) if told.pages else None,
             thumbnail=await self._enclosures.thumbnail(record) if told.pages else None,
+            link=self._opening(envelope) if told.pages and OpenedBy.LINK.value in asked else None,
+            reports=self._followed.reports(envelope.delivery) if told.pages else "",
+            receipt=OpenedBy.RECEIPT.value in asked,
         )
+
+    def _opening(self, envelope: Envelope) -> Invitation | None:
+        """Return the link by which the mail of a delivery is opened."""
+        if self._followed.link is None:
+            return None
+        url, until = self._followed.link(envelope.delivery, envelope.made_at)
+        return Invitation(url, writing.moment(until, self._zone))
 
     def _refusal(self, told: Mapping[str, Any], envelope: Envelope) -> Letter:
         return refusal_letter(

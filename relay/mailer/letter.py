@@ -25,6 +25,7 @@ _FOR_MACHINES: Final = frozenset(
     {"original-envelope-id", "reporting-mta", "received-from-mta", "arrival-date", "original-recipient"}
     | {"final-recipient", "action", "status", "diagnostic-code", "last-attempt-date", "final-log-id"}
     | {"will-retry-until", "x-fax-simulated", "reporting-ua", "original-message-id", "disposition"}
+    | {"disposition-notification-to"}
 )
 
 

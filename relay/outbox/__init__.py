@@ -11,7 +11,6 @@ from relay.outbox.deliveries import LaneState, oldest_unrouted, post, replay, re
 from relay.outbox.dispatch import Outbox
 from relay.outbox.lane import (
     ALARM,
-    RECEIVED_FAX,
     REFUSAL,
     Deferred,
     Delivered,
@@ -24,6 +23,7 @@ from relay.outbox.lane import (
     Terms,
 )
 from relay.outbox.routing import Router
+from relay.store.tables import RECEIVED_FAX
 
 __all__ = [
     "ALARM",

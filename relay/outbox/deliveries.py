@@ -11,19 +11,31 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from relay.errors import NotFound
+from relay.errors import LostClaim, NotFound
 from relay.fax import Inbound, Outbound, terminal
-from relay.outbox.lane import RECEIVED_FAX, Deferred, Delivered, Outcome, Post, Skipped, State, Verdict
+from relay.outbox import mails
+from relay.outbox.lane import Deferred, Delivered, Outcome, Post, Skipped, State, Verdict
 from relay.store import faxes, queue, targets
 from relay.store.engine import Topic, announce
-from relay.store.tables import delivery, event, fax, target
+from relay.store.tables import RECEIVED_FAX, delivery, event, fax, target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from relay.ids import IdSource
 
 _POST: Final = delivery.insert()
+_CONCLUDE: Final = (
+    delivery.update()
+    .where(delivery.c.id == sa.bindparam("one"), delivery.c.fence == sa.bindparam("held"))
+    .values(
+        lease_owner=None, lease_until=None, state=sa.bindparam("to_state"), answer=sa.bindparam("said"),
+        not_before=sa.bindparam("due"), ended_at=sa.bindparam("at"),
+    )
+)  # fmt: skip
+_named = sa.and_(target.c.lane == sa.bindparam("of_lane"), target.c.name == sa.bindparam("of_name"))
+_WELL: Final = target.update().where(_named, target.c.failures > 0).values(failures=0, warned_at=None)
+_FAILED: Final = target.update().where(_named).values(failures=target.c.failures + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +62,26 @@ def post(
     now: float,
 ) -> None:
     """Write deliveries that are due at once, or after the time that they name."""
-    for one in posts:
-        due = now + one.after
-        row = {
-            "id": ids(), "lane": lane, "target": one.target, "order_key": one.order_key, "kind": one.kind,
-            "fax_id": fax_id, "event_id": None if one.twin else event_id, "payload": dict(one.payload),
-            "state": State.DUE.value, "not_before": due, "created_at": due,
-        }  # fmt: skip
-        connection.execute(_POST, row)
-        targets.open_target(connection, lane, one.target, due)
-        announce(connection, Topic.OUTBOX)
+    write(connection, [row_of(ids, lane, fax_id, event_id, one, now) for one in posts])
+
+
+def row_of(ids: IdSource, lane: str, fax_id: int | None, event_id: int | None, one: Post, now: float) -> dict[str, Any]:
+    """Return the row of a delivery, to be written by :func:`write`."""
+    due = now + one.after
+    return {
+        "id": ids(), "lane": lane, "target": one.target, "order_key": one.order_key, "kind": one.kind,
+        "fax_id": fax_id, "event_id": None if one.twin else event_id, "payload": dict(one.payload),
+        "state": State.DUE.value, "not_before": due, "created_at": due,
+    }  # fmt: skip
+
+
+def write(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write deliveries in the order of their ids, with two statements for all."""
+    if not rows:
+        return
+    connection.execute(_POST, rows)
+    targets.open_targets(connection, ((row["lane"], row["target"], row["not_before"]) for row in rows))
+    announce(connection, Topic.OUTBOX)
 
 
 def withdraw(connection: sa.Connection, fax_id: int, now: float) -> None:
@@ -75,17 +97,22 @@ def withdraw(connection: sa.Connection, fax_id: int, now: float) -> None:
 def conclude(connection: sa.Connection, ids: IdSource, claim: queue.Claim, verdict: Verdict, now: float) -> None:
     """Write what an attempt came to; raises :class:`relay.errors.LostClaim` where the row is no longer ours."""
     ended = verdict.state is not State.DUE
-    queue.keep(
-        connection, delivery, claim, state=verdict.state.value, answer=verdict.answer, not_before=now + verdict.pause,
-        ended_at=now if ended else None,
+    done = connection.execute(
+        _CONCLUDE,
+        {
+            "one": claim.id, "held": claim.fence, "to_state": verdict.state.value, "said": verdict.answer,
+            "due": now + verdict.pause, "at": now if ended else None,
+        },
     )  # fmt: skip
-    targets.open_target(connection, claim.row.lane, claim.row.target, now if ended else now + verdict.pause)
+    if done.rowcount != 1:
+        raise LostClaim(f"delivery {claim.id} is in other hands")
+    targets.settle(connection, claim.row.lane, claim.row.target, now)
     if ended:
         announce(connection, Topic.OUTBOX)  # its younger brothers of the same order key may go now
         if claim.row.kind == RECEIVED_FAX:
-            told = {"recipient": claim.row.target, "answer": verdict.answer}
-            kind = "mail.delivered" if verdict.state is State.DONE else "mail.bounced"
-            faxes.note(connection, ids, claim.row.fax_id, kind, at=now, detail=told, outside=True)
+            detail = mails.told(claim.row.target, verdict.answer, claim.id)
+            kind = mails.DELIVERED if verdict.state is State.DONE else mails.BOUNCED
+            faxes.note(connection, ids, claim.row.fax_id, kind, at=now, detail=detail, outside=True)
             settle(connection, ids, claim.row.fax_id, now)
 
 
@@ -95,18 +122,20 @@ def count(connection: sa.Connection, lane: str, name: str, outcome: Outcome, lim
     Return whether that happened now.
     """
     here = sa.and_(target.c.lane == lane, target.c.name == name)
+    named = {"of_lane": lane, "of_name": name}
     if isinstance(outcome, Skipped):
         return False
     if isinstance(outcome, Delivered):
-        connection.execute(target.update().where(here, target.c.failures > 0).values(failures=0, warned_at=None))
+        connection.execute(_WELL, named)
         return False
-    changed = target.update().where(here).values(failures=target.c.failures + 1)
-    if connection.execute(changed).rowcount == 0:
+    if connection.execute(_FAILED, named).rowcount == 0:
         try:
             with connection.begin_nested():
                 connection.execute(target.insert().values(lane=lane, name=name, failures=1))
         except sa.exc.IntegrityError:  # another node has just made the row
-            connection.execute(changed)
+            connection.execute(_FAILED, named)
+    if limit is None and not (isinstance(outcome, Deferred) and outcome.terms is not None and outcome.terms.gone):
+        return False
     gone = isinstance(outcome, Deferred) and outcome.terms is not None and outcome.terms.gone
     reached = sa.true() if gone else target.c.failures >= limit if limit is not None else sa.false()
     suspend = target.update().where(here, reached, target.c.suspended_at.is_(None))

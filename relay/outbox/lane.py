@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from relay.store.queue import Claim
 
-#: The kind of delivery that makes a received fax ``delivered``.
-RECEIVED_FAX = "received_fax"
 #: The kind of delivery that tells a sender why a mail that was fetched is not faxed; it belongs to no fax.
 REFUSAL = "refusal"
 #: The kind of delivery that tells a person that an endpoint of callbacks fails; it belongs to no fax.

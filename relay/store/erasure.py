@@ -19,6 +19,7 @@ from relay.errors import IllegalMove
 from relay.fax import Direction, Inbound, Outbound, terminal
 from relay.store import faxes
 from relay.store.tables import (
+    RECEIVED_FAX,
     attachment,
     attempt,
     audit,
@@ -58,12 +59,24 @@ def _waited_for() -> sa.ColumnElement[bool]:
     return sa.or_(due, unrouted, passing)
 
 
+def _came_back() -> sa.ColumnElement[bool]:
+    """Whether a received fax with pages was mailed, and every mail of it came back, and no machine of ours has it."""
+    mails = sa.and_(delivery.c.fax_id == fax.c.id, delivery.c.kind == RECEIVED_FAX)
+    onward = fax.alias("printed")
+    return sa.and_(
+        fax.c.document_id.is_not(None),
+        sa.exists().where(mails, delivery.c.state == sa.literal_column("'failed'")),
+        ~sa.exists().where(mails, delivery.c.state == sa.literal_column("'done'")),
+        ~sa.exists().where(onward.c.passes_on == fax.c.id, onward.c.state == Outbound.SENT.value),
+    )
+
+
 def _safe() -> sa.ColumnElement[bool]:
     """Whether a fax may be erased without asking anybody."""
     wanted_by_nobody = fax.c.state.in_([Inbound.DELIVERED.value, Inbound.QUARANTINED.value])
     taken = sa.or_(wanted_by_nobody, fax.c.document_id.is_(None))
     outbound = sa.and_(fax.c.direction == Direction.OUTBOUND.value, fax.c.state.in_(_ENDED_OUT))
-    inbound = sa.and_(fax.c.direction == Direction.INBOUND.value, fax.c.state.in_(_ENDED_IN), taken)
+    inbound = sa.and_(fax.c.direction == Direction.INBOUND.value, fax.c.state.in_(_ENDED_IN), taken, ~_came_back())
     return sa.and_(sa.or_(outbound, inbound), ~_waited_for())
 
 
@@ -109,7 +122,7 @@ def documents(connection: sa.Connection, ids: IdSource, fax_id: int, now: float,
     connection.execute(fax.update().where(fax.c.id == fax_id).values(document_id=None))
     if made is not None:
         names |= _drop_document(connection, made)
-        faxes.note(connection, ids, fax_id, "fax.erased", at=now, reason=f"its documents were erased by {who}")
+        faxes.note(connection, ids, fax_id, faxes.ERASED, at=now, reason=f"its documents were erased by {who}")
     call = row.line_call if made is not None and (made.report or {}).get("spoilt") else None
     return Erased(frozenset(names), call)
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from relay import fax as life
 from relay import hours
-from relay.errors import IllegalMove, LostClaim, NotFound
+from relay.errors import Erased, IllegalMove, LostClaim, NotFound
 from relay.fax import Direction, Inbound, Outbound
 from relay.store import lanes
 from relay.store.engine import Topic, announce
@@ -32,18 +32,26 @@ _SPECIAL: dict[tuple[life.State, life.State], str] = {
     (Outbound.HELD, Outbound.QUEUED): "fax.released",
     (Outbound.HELD, Outbound.FAILED): "fax.refused",
 }
+#: The kind of the event that tells that a fax's documents were erased.
+ERASED: Final = "fax.erased"
 #: Events that nobody outside is told of.
 _INTERNAL = frozenset({"fax.preparing", "fax.receiving", "fax.reading"})
 
+_ONE: Final = sa.select(fax).where(fax.c.id == sa.bindparam("one"))
+_LOCKED: Final = _ONE.with_for_update()
+_HISTORY: Final = sa.select(event).where(event.c.fax_id == sa.bindparam("of_fax")).order_by(event.c.seq)
+
 
 def get(connection: sa.Connection, fax_id: int, *, lock: bool = False) -> sa.Row[Any]:
-    """Return a fax's row; raises :class:`NotFound`. ``lock``: until the transaction ends."""
-    query = sa.select(fax).where(fax.c.id == fax_id)
-    row = connection.execute(query.with_for_update() if lock else query).first()
+    """Return a fax's row; raises :class:`NotFound`, its kind :class:`Erased` for one that was here.
+
+    ``lock``: until the transaction ends.
+    """
+    row = connection.execute(_LOCKED if lock else _ONE, {"one": fax_id}).first()
     if row is None:
         left = connection.execute(sa.select(audit).where(audit.c.fax_id == fax_id)).first()
         if left is not None:
-            raise NotFound(_told_of_erased(left))
+            raise Erased(_told_of_erased(left))
         raise NotFound(f"there is no fax {fax_id}; `faxrelay fax list` shows those there are")
     return row
 
@@ -152,7 +160,7 @@ def note(
 
 def history(connection: sa.Connection, fax_id: int) -> list[sa.Row[Any]]:
     """Return a fax's events in order."""
-    return list(connection.execute(sa.select(event).where(event.c.fax_id == fax_id).order_by(event.c.seq)))
+    return list(connection.execute(_HISTORY, {"of_fax": fax_id}))
 
 
 def request_cancel(connection: sa.Connection, ids: IdSource, fax_id: int, *, at: float, who: str) -> bool:

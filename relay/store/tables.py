@@ -244,8 +244,13 @@ target = sa.Table(
     sa.Column("failed", sa.BigInteger, nullable=False, server_default="0", doc="calls that were no success"),
     sa.Column("seconds", sa.Double, nullable=False, server_default="0", doc="of all its calls together"),
 )
-_waiting = sa.text("due_at IS NOT NULL AND suspended_at IS NULL")
-sa.Index("ix_target_due", target.c.lane, target.c.due_at, sqlite_where=_waiting, postgresql_where=_waiting)
+_waiting = "due_at IS NOT NULL AND suspended_at IS NULL"
+_well, _failing = sa.text(f"{_waiting} AND failures = 0"), sa.text(f"{_waiting} AND failures > 0")
+sa.Index("ix_target_well", target.c.lane, target.c.due_at, sqlite_where=_well, postgresql_where=_well)
+sa.Index("ix_target_failing", target.c.lane, target.c.due_at, sqlite_where=_failing, postgresql_where=_failing)
+
+#: The kind of delivery that makes a received fax ``delivered``.
+RECEIVED_FAX = "received_fax"
 
 delivery = sa.Table(
     "delivery",

@@ -8,6 +8,7 @@ transaction.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -17,12 +18,15 @@ from relay.store.queue import Claim
 from relay.store.tables import delivery, target
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from relay.store.queue import Lease
 
 #: The lanes that are claimed by target.
 LANES: Final = frozenset({"callback"})
+#: Targets whose last delivery failed that one claim takes: many that time out together come back a few at a time, and
+#: those that answer go between them.
+FAILING: Final = 8
 
 
 def _open(dialect: Any) -> Any:
@@ -37,9 +41,17 @@ _OPEN: Final = {"postgresql": _open(postgresql), "sqlite": _open(sqlite)}
 
 def open_target(connection: sa.Connection, lane: str, name: str, due_at: float) -> None:
     """Note that something for a target is due at ``due_at``; nothing to do for a lane that is not claimed so."""
-    if lane not in LANES:
-        return
-    connection.execute(_OPEN[connection.dialect.name], {"lane": lane, "name": name, "due_at": due_at})
+    open_targets(connection, [(lane, name, due_at)])
+
+
+def open_targets(connection: sa.Connection, due: Iterable[tuple[str, str, float]]) -> None:
+    """Note that something is due, for each lane, target and time; those of other lanes are passed over.
+
+    In one order, so that two transactions which open the same targets wait for each other and do not lock up.
+    """
+    opened = [{"lane": lane, "name": name, "due_at": at} for lane, name, at in sorted(due) if lane in LANES]
+    if opened:
+        connection.execute(_OPEN[connection.dialect.name], opened)
 
 
 def claim(
@@ -51,16 +63,13 @@ def claim(
     """
     claims: list[Claim] = []
     passed = set(skip)
+    well, failing = _DUE[connection.dialect.name]
     while not claims:
-        here = sa.and_(target.c.lane == lane, target.c.due_at <= now, target.c.suspended_at.is_(None))
-        query = (
-            sa.select(target.c.name)
-            .where(here, target.c.name.not_in(passed))
-            .order_by(target.c.due_at, target.c.name)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        names = connection.execute(query).scalars().all()
+        here = {"of_lane": lane, "at": now, "passed": json.dumps(list(passed))}
+        good = connection.execute(well, {**here, "most": limit}).scalars().all()
+        bad = connection.execute(failing, {**here, "most": min(limit, FAILING)}).scalars().all()
+        share = min(len(bad), limit // FAILING)  # however many answer, those that failed have their turns
+        names = [*good[: limit - share], *bad][:limit]
         if not names:
             break
         claims = [one for name in names if (one := _claim(connection, lane, name, lease, now)) is not None]
@@ -76,19 +85,41 @@ def _claim(connection: sa.Connection, lane: str, name: str, lease: Lease, now: f
     taken = {"one": row.id, "fence": row.fence + 1, "attempts": row.attempts + 1, **lease.values(now)}
     connection.execute(_TAKE, taken)
     # Behind all other targets that are due now: what waits for one must not keep the rest waiting.
-    connection.execute(_DUE, {"of_lane": lane, "of_name": name, "due_at": now})
+    connection.execute(_NEXT, {"of_lane": lane, "of_target": name, "at": now})
     return Claim(row.id, row.fence + 1, row)
 
 
+def _due(words: Callable[..., Any]) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Return the queries for targets that may have something due: those whose last delivery went well, and others.
+
+    ``words``: the database's function that gives the texts of a JSON array as rows.
+    """
+    passed = sa.select(words(sa.cast(sa.bindparam("passed"), sa.Text)).table_valued("value").c.value)
+    query = (
+        sa.select(target.c.name)
+        .where(
+            target.c.lane == sa.bindparam("of_lane"),
+            target.c.due_at <= sa.bindparam("at"),
+            target.c.suspended_at.is_(None),
+            target.c.name.not_in(passed),
+        )
+        .order_by(target.c.due_at, target.c.name)
+        .limit(sa.bindparam("most"))
+        .with_for_update(skip_locked=True, of=target)
+    )
+    none: sa.ColumnClause[Any] = sa.literal_column("0")  # as the indexes have it
+    return query.where(target.c.failures == none), query.where(target.c.failures > none)
+
+
+#: By the dialect. The targets to be passed are one parameter: some hundreds would make a new statement each time.
+_DUE: Final = {
+    "sqlite": _due(sa.func.json_each),
+    "postgresql": _due(lambda array: sa.func.json_array_elements_text(sa.cast(array, sa.JSON))),
+}
 _TAKE: Final = (
     delivery.update()
     .where(delivery.c.id == sa.bindparam("one"))
     .values({key: sa.bindparam(key) for key in ("fence", "attempts", "lease_owner", "lease_until")})
-)
-_DUE: Final = (
-    target.update()
-    .where(target.c.lane == sa.bindparam("of_lane"), target.c.name == sa.bindparam("of_name"))
-    .values(due_at=sa.bindparam("due_at"))
 )
 _elder = delivery.alias("elder")
 _is_due = delivery.c.state == sa.literal_column("'due'")
@@ -115,6 +146,29 @@ _HEAD: Final[sa.Select[Any]] = (
 _leased = sa.and_(delivery.c.lease_until.is_not(None), delivery.c.lease_until >= sa.bindparam("at"))
 _ready_at = sa.case((_leased, delivery.c.lease_until), else_=delivery.c.not_before)
 _EARLIEST: Final = sa.select(sa.func.min(_ready_at)).where(_of_target, _is_due, _unblocked)
+#: The first that nobody works on; where there is none, the few that somebody does. The cost is that of a few rows,
+#: however many wait; what an elder blocks is looked at in vain once, and corrected then.
+_first = (
+    sa.select(sa.case((delivery.c.not_before < sa.bindparam("at"), sa.bindparam("at")), else_=delivery.c.not_before))
+    .where(_of_target, _is_due, sa.or_(delivery.c.lease_until.is_(None), delivery.c.lease_until < sa.bindparam("at")))
+    .order_by(delivery.c.not_before, delivery.c.id)
+    .limit(1)
+    .scalar_subquery()
+)
+_held = sa.select(sa.func.min(delivery.c.lease_until)).where(_of_target, _is_due).scalar_subquery()
+_row = sa.and_(target.c.lane == sa.bindparam("of_lane"), target.c.name == sa.bindparam("of_target"))
+_NEXT: Final = target.update().where(_row).values(due_at=sa.func.coalesce(_first, _held))
+_LOCK: Final = sa.select(target.c.name).where(_row).with_for_update()
+
+
+def settle(connection: sa.Connection, lane: str, name: str, now: float) -> None:
+    """Set ``due_at`` of a target one of whose deliveries has ended or waits; nothing to do for another lane."""
+    if lane not in LANES:
+        return
+    here = {"of_lane": lane, "of_target": name}
+    if connection.dialect.name == "postgresql":  # what is posted meanwhile is seen by the statement behind the lock
+        connection.execute(_LOCK, here)
+    connection.execute(_NEXT, {**here, "at": now})
 
 
 def _settle(connection: sa.Connection, lane: str, name: str, now: float) -> None:

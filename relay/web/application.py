@@ -16,6 +16,7 @@ from relay.web import descriptions, health, metrics
 from relay.web.actions import Actions
 from relay.web.answers import Answers
 from relay.web.downloads import Downloads
+from relay.web.openings import Openings
 from relay.web.pages import Pages, StrictHeaders
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ def build(services: Services) -> FastAPI:
         Actions(store, services.ids, clock, services.links, pages, services.trunks_again, zone=zone).router()
     )
     app.include_router(Answers(store, services.ids, clock, services.links, pages, zone=zone).router())
-    app.include_router(
-        Downloads(store, clock, services.links, services.enclosures, services.languages, pages, zone=zone).router()
-    )
+    downloads = Downloads(store, clock, services.links, services.enclosures, services.languages, pages, zone=zone)
+    openings = Openings(store, services.ids, clock, services.links, downloads, pages, zone=zone)
+    app.include_router(openings.router())
+    app.include_router(downloads.router())
     app.add_middleware(StrictHeaders, policy=pages.policy)
     return app

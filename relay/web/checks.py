@@ -138,7 +138,8 @@ def callbacks(store: Store, holder: PolicyHolder, clock: Callable[[], float], st
     async def look() -> str | None:
         wrong = []
         for one in await store.read(callback_log.standings):
-            if one.name not in holder.current.callbacks:
+            entry = holder.current.callbacks.get(one.name)
+            if entry is None or entry.suspended:  # by the policy: somebody meant it
                 continue
             age = clock() - one.oldest if one.oldest is not None else 0.0
             if one.suspended_at is not None:

@@ -3,7 +3,8 @@
 ``/link/ACTION/FAX/UNTIL/SIGNATURE``: the signature is HMAC-SHA256 (RFC 2104) over the three with the data directory's
 secret, so that nothing of a link can be changed or guessed, and nothing needs to be stored until one is used. Links
 that act work once: their use is a row, written in the transaction of the act (:mod:`relay.web.actions`). Links that
-decide have ``FAX-POSITION`` in place of the fax: whose answer it is, by the place among those who were asked.
+decide have ``FAX-POSITION`` in place of the fax: whose answer it is, by the place among those who were asked. The link
+that opens a received fax has the delivery of its mail there.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ class Action(Enum):
     APPROVE = "approve"
     DENY = "deny"
     CONFIRM = "confirm"
+    OPEN = "open"
 
     @property
     def acts(self) -> bool:
-        """Whether it changes something, and so works once; the others are downloads."""
+        """Whether it changes something, and so works once; those that neither act nor decide give a file."""
         return self in {Action.CANCEL, Action.RESEND}
 
     @property

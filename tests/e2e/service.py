@@ -46,7 +46,8 @@ class Relay:
 
     ``exchange``: the socket of a simulated network that runs outside; ``behaviours``: YAML lines of its numbers.
     ``policy``: the text of its policy file in place of the usual one; ``lines``: the section of its settings;
-    ``processes``: those that accept mail, 0 for main itself.
+    ``processes``: those that accept mail, 0 for main itself. ``base_url``: how people reach its pages; ``mail``: lines
+    of that section of its settings.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class Relay:
         policy: str = "",
         lines: str = "",
         processes: int = 0,
+        base_url: str = "",
+        mail: str = "",
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
@@ -76,8 +79,11 @@ class Relay:
         simulated = f"lines:\n  simulated:\n{network}{table}" if network or table else ""
         self.config.write_text(
             f"data: data\nsmtp:\n  listeners:\n    - port: 0\n  processes: {processes}\nweb:\n  port: 0\n"
+            + (f"  base_url: {base_url}\n" if base_url else "")
+            + (f"mail:\n{mail}" if mail else "")
             # Most of these relays never see an Office document.
-            "log:\n  format: json\n  full_numbers: true\ndocuments:\n  office_spares: 0\n" + (lines or simulated)
+            + "log:\n  format: json\n  full_numbers: true\ndocuments:\n  office_spares: 0\n"
+            + (lines or simulated)
         )
 
     def start(self, *around: str) -> None:

@@ -7,10 +7,13 @@ import hashlib
 import hmac
 import http.server
 import json
+import re
+import smtplib
 import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +22,6 @@ from .service import OFFICE_A, OFFICE_B, POLICY, QUICK_RETRIES, Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KEY = b"k" * 32
 _CALLBACKS = """
@@ -68,6 +70,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Be quiet."""
 
 
+_REGISTERED = """
+    - name: signer
+      url: http://127.0.0.1:{port}/documents
+      inbound_url: http://127.0.0.1:{port}/mails
+      dialect: assinaturas
+      networks: [here]
+      suspend_after: 0
+"""
+SAMPLES = Path(__file__).parents[1] / "data" / "reports"
+
+
 @pytest.fixture
 def heard() -> Iterator[Heard]:
     """A receiver on a port of loopback."""
@@ -86,6 +99,25 @@ def telling(tmp_path: Path, heard: Heard) -> Iterator[Relay]:
     secret.write_text(f"whsec_{base64.b64encode(KEY).decode()}\n")
     policy = POLICY.format(a=OFFICE_A, b=OFFICE_B, retries=QUICK_RETRIES)
     running = Relay(tmp_path, policy=policy + _CALLBACKS.format(port=heard.server_port, secret=secret))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(params=[0, 1])
+def registering(tmp_path: Path, heard: Heard, request: pytest.FixtureRequest) -> Iterator[Relay]:
+    """A relay that follows the mails of received faxes, with main or another process at the door."""
+    secret = tmp_path / "secret"
+    secret.write_text(f"whsec_{base64.b64encode(KEY).decode()}\n")
+    policy = POLICY.format(a=OFFICE_A, b=OFFICE_B, retries=QUICK_RETRIES)
+    policy = policy.replace(
+        "deliver_to: [bob@example.com]", "deliver_to: [bob@example.com]\n    opened_by: [link, receipt]"
+    )
+    endpoints = (_CALLBACKS + _REGISTERED).format(port=heard.server_port, secret=secret)
+    running = Relay(
+        tmp_path, policy=policy + endpoints, base_url="https://fax.example.com", processes=request.param,
+        mail="  reports_domain: fax.example.com\n",
+    )  # fmt: skip
     running.start()
     yield running
     running.stop()
@@ -117,6 +149,65 @@ def test_a_fax_is_told_signed_and_in_order(telling: Relay, heard: Heard) -> None
         assert f"v1,{expected}" in headers["webhook-signature"].split(" ")
     (line, *_) = telling.ask("callback", "log", "--endpoint", "outside")
     assert "may not be called: the address is loopback" in line["reason"]
+
+
+def test_what_becomes_of_a_registered_mail_is_told_in_the_end(registering: Relay, heard: Heard) -> None:
+    """Lost otherwise: nobody who needs a proof hears that the fax's mail was opened, or that it came back."""
+    relay = registering
+
+    def told(path: str) -> list[dict[str, Any]]:
+        return [json.loads(body) for at, _, body in list(heard.calls) if at == path]
+
+    def actions() -> list[str]:
+        return [one["action"] for one in told("/mails")]
+
+    def fetch(url: str, method: str) -> Any:
+        here = url.replace("https://fax.example.com", f"http://127.0.0.1:{relay.web[1]}")
+        return urllib.request.urlopen(urllib.request.Request(here, method=method))
+
+    def report(name: str, address: str) -> None:
+        text = (SAMPLES / f"{name}.eml").read_text("utf-8").replace("@@TO@@", address)
+        with smtplib.SMTP(*relay.smtp, timeout=30) as client:
+            client.sendmail("", [address], text.replace("\n", "\r\n").encode())
+
+    relay.mail(f"{OFFICE_B}@fax.example.com")
+    (mail,) = relay.until_mailed("bob@example.com")
+    wait(lambda: actions() == ["DELIVERED"])
+    address = str(mail["Return-Path"]).strip("<>")
+    assert mail["Disposition-Notification-To"] == f"<{address}>"
+    body = mail.get_body(("plain",))
+    assert body is not None
+    (link,) = re.findall(r"https://fax\.example\.com/link/open/\S+", body.get_content())
+    for method in ("GET", "HEAD"):  # a scanner
+        assert fetch(link, method).status == 200
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        report("displayed-thunderbird", address.replace("-", "-2", 1))
+    report("vacation", address)
+    time.sleep(1)
+    assert actions() == ["DELIVERED"]
+
+    assert fetch(link, "POST").read().startswith(b"%PDF")
+    wait(lambda: actions() == ["DELIVERED", "OPENED"])
+    report("displayed-thunderbird", address)
+    report("returned-postfix", address)
+    wait(lambda: actions() == ["DELIVERED", "OPENED", "NOT-DELIVERED"])
+    opened, returned = told("/mails")[1:]
+    assert (opened["type"], opened["recipient"]) == ("REGISTERED-MAIL", "bob@example.com")
+    assert opened["registeredMailId"] == returned["registeredMailId"]
+    assert opened["info"] == {"message": "its link was opened"}
+    assert returned["info"] == {"message": "552 5.2.2 <bob@example.com>: Mailbox is over quota"}
+
+    (sent,) = [one for one in told("/documents") if one["action"] == "SIGNATURE-SERVER"]
+    downloaded = fetch(sent["apiDownload"], "GET")
+    assert downloaded.headers["Content-Type"] == "application/pdf"
+    assert downloaded.headers["Cache-Control"] == "no-store"
+    assert downloaded.read().startswith(b"%PDF")
+    assert fetch(sent["apiDownload"], "HEAD").headers["Content-Disposition"].startswith("attachment; filename=")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        fetch(sent["apiDownload"][:-1] + "!", "GET")
+    wait(lambda: {"mail.delivered", "mail.opened", "mail.bounced"} <= {one["type"] for one in told("/faxes")})
+    received = [one for one in told("/faxes") if one["type"] == "fax.received"]
+    assert fetch(received[0]["data"]["download_url"], "GET").read().startswith(b"%PDF")
 
 
 @pytest.mark.timeout(300)  # some thirty commands, each a process of its own

@@ -68,3 +68,17 @@ def test_a_policy_with_a_mistake_is_shown(tmp_path: Path) -> None:
     policy = found(tmp_path)["policy"]
     assert not policy.good
     assert ":1:1: " in policy.found
+
+
+def test_what_the_policy_asks_and_the_settings_do_not_give_is_named(tmp_path: Path) -> None:
+    """Lost otherwise: an admin waits for receipts that no reader is ever asked for."""
+    (tmp_path / "data" / "policies").mkdir(parents=True)
+    number = "{number: '+97231234567', deliver_to: [a@example.com], opened_by: [receipt]}"
+    (tmp_path / "data" / "policies" / "p.yaml").write_text(
+        f"domains: [{{name: fax.example.com}}]\nnumbers: [{number}]\n"
+    )
+    asked = found(tmp_path)["opened mails"]
+    assert not asked.good
+    assert "+97231234567 asks for `opened_by: receipt`" in asked.found
+    assert "mail.reports_domain" in asked.remedy
+    assert "opened mails" not in found(tmp_path, "mail: {reports_domain: fax.example.com}\n")

@@ -194,6 +194,24 @@ async def test_what_has_not_ended_or_was_not_delivered_is_never_erased(house: Ho
     assert {row.id for row in house.rows(fax)} == {going}
 
 
+@pytest.mark.parametrize(("states", "kept"), [(["failed"], True), (["failed", "done"], False), (["done"], False)])
+async def test_a_fax_whose_every_mail_came_back_is_kept(house: House, states: list[str], kept: bool) -> None:
+    """Lost otherwise: a fax that a server took and returned later is erased before anybody had it."""
+    fax_id = house.received(Inbound.DELIVERED)
+    for state in states:
+        house.store.write_now(
+            lambda connection, state=state: connection.execute(  # type: ignore[misc]  # as a default
+                delivery.insert().values(
+                    id=house.ids(), lane="mail", target=f"{state}@example.com", order_key=state, kind="received_fax",
+                    fax_id=fax_id, payload={}, state=state, not_before=NOW, created_at=NOW,
+                )
+            )
+        )  # fmt: skip
+    house.now = NOW + 4000 * DAY
+    assert await house.erase(documents=timedelta(days=1)) == (0 if kept else 1)
+    assert house.has(b"pdf") is kept
+
+
 @pytest.mark.parametrize("what", ["delivery", "event", "machine"])
 async def test_what_somebody_still_waits_for_is_never_erased(house: House, what: str) -> None:
     """Lost otherwise: a receipt or a received fax loses its pages while a mail server is down."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 OPTIONS: Final[Mapping[str, str]] = {}
 PRESET: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0)
 
+#: The first unless the endpoint says otherwise: Standard Webhooks names POST, and some gateways take PUT alone.
+_METHODS: Final = ("POST", "PUT")
 _SHARED: Final = "whsec_"
 _PRIVATE: Final = "whsk_"
 _PUBLIC: Final = "whpk_"
@@ -40,7 +42,9 @@ _SEED: Final = 32
 
 
 def check(endpoint: Endpoint) -> None:
-    """Raise :class:`Unfit` unless the endpoint has secrets, each of a known kind."""
+    """Raise :class:`Unfit` unless the endpoint has secrets, each of a known kind, and a method that has a body."""
+    if endpoint.method not in {"", *_METHODS}:
+        raise Unfit("method", f"this dialect calls by {' or '.join(_METHODS)}")
     if not endpoint.secrets:
         raise Unfit("secrets", "this dialect signs; give a secret that begins with whsec_ or whsk_")
     for secret in endpoint.secrets:
@@ -61,7 +65,7 @@ def render(event: Event, endpoint: Endpoint, now: float) -> Request | None:
         ("webhook-timestamp", at),
         ("webhook-signature", " ".join(_sign(secret, signed) for secret in endpoint.secrets)),
     )
-    return Request("POST", url, writing.with_own(headers, endpoint.headers), body)
+    return Request(endpoint.method or _METHODS[0], url, writing.with_own(headers, endpoint.headers), body)
 
 
 def understood(status: int, body: bytes) -> bool:

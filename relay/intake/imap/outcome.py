@@ -22,7 +22,7 @@ from relay.errors import Refusal
 from relay.intake.bounds import MAX_ADDRESSED
 from relay.intake.desk import Desk, Envelope
 from relay.intake.imap.addressing import Addressed, by_addresses, by_subject
-from relay.outbox import REFUSAL, Post, post
+from relay.outbox import REFUSAL, Post, mails, post
 from relay.store import mailboxes
 from relay.store.mailboxes import AlreadyJudged, Fate, Place
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from relay.ids import IdSource
     from relay.intake.imap.proof import Prover
     from relay.intake.message import ParsedMessage
+    from relay.intake.reports import Reports
+    from relay.outbox.mails import MailReport
     from relay.policy import PolicyHolder
     from relay.store.engine import Store
 
@@ -86,7 +88,9 @@ class Judge:
         rule: Rule,
         ids: IdSource,
         clock: Callable[[], float],
+        reports: Reports | None = None,
     ) -> None:
+        self._reports = reports
         self._desk = desk
         self._store = store
         self._policy = policy
@@ -114,6 +118,8 @@ class Judge:
             return await self._repeated(place, digest)
         sender = _Sender()
         try:
+            if self._reports is not None and (reported := await self._reported(message, self._reports)) is not None:
+                return await self._note(place, digest, reported)
             async with self._desk.opened(message) as opened:
                 sender = await self._sender(message, opened.mail)
                 addressed = self._addressed(opened.mail)
@@ -132,6 +138,28 @@ class Judge:
         except AlreadyJudged:
             return await self._as_decided(place)
         return Outcome(Fate.ACCEPTED, f"submission {accepted.submission}")
+
+    async def _reported(self, message: Path, reports: Reports) -> MailReport | str | None:
+        """Return what a message reports on a mail of ours, a sentence for nothing; ``None``: it is to be faxed."""
+        try:
+            report, delivery = await reports.read(message)
+        except Refusal as refusal:
+            if not refusal.permanent:
+                raise
+            return None  # the desk says what is wrong with it
+        if delivery is None:
+            return None
+        return report or "it came to an address for reports and says nothing"
+
+    async def _note(self, place: Place, digest: str, reported: MailReport | str) -> Outcome:
+        def work(connection: sa.Connection) -> str:
+            mailboxes.record(connection, place, digest, Fate.ACCEPTED, self._clock())
+            if isinstance(reported, str):
+                return reported
+            changed = mails.note(connection, self._ids, reported, self._clock())
+            return f"a report on the mail {reported.delivery}{'' if changed else ', which changes nothing'}"
+
+        return Outcome(Fate.ACCEPTED, await self._store.write(work))
 
     async def refuse(self, head: Path, place: Place, refusal: Refusal) -> Outcome:
         """Refuse a message of which only the header was fetched."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from relay.callbacks.lane import Download
     from relay.ids import IdSource
 
 __all__ = ["NOW", "SECRET", "CallbackDesk", "confirmed", "ended", "endpoint"]
@@ -60,10 +61,14 @@ class CallbackDesk(Desk):
         """Change an endpoint of the policy."""
         self.endpoints = self.endpoints | {name: replace(self.endpoints[name], **changes)}
 
-    def callback_lane(self, client: Client | None = None, *, context: ssl.SSLContext | None = None) -> CallbackLane:
+    def callback_lane(
+        self, client: Client | None = None, *, context: ssl.SSLContext | None = None, download: Download | None = None
+    ) -> CallbackLane:
         """Return the lane."""
         made = client or Client(DnsResolver(), context=context)
-        return CallbackLane(made, lambda: self.endpoints, self.ids, self.clock, environ={"SECRET": SECRET})
+        return CallbackLane(
+            made, lambda: self.endpoints, self.ids, self.clock, download=download, environ={"SECRET": SECRET}
+        )
 
     async def settle(self, lane: CallbackLane | None = None) -> int:
         """Route all that happened and make each call that is due now; return how many calls there were."""

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from policies.endpoints import OPTIONS, PRESETS, CallbackEvent, Dialect, Trigger
+from policies.dialects import OPTIONS
+from policies.endpoints import PRESETS, CallbackEvent, Dialect, Method, Trigger
+from relay.callbacks import holding
 from relay.callbacks.dialects import DIALECTS
 from relay.ids import IdSource
 from relay.outbox import replay, resume
 from relay.store.engine import Store
 from relay.store.tables import delivery, event
+from relay.web.links import Action, Links
 from transport.seam import Cause
 
 from .desk import CallbackDesk, confirmed, ended, endpoint
@@ -56,6 +59,33 @@ async def test_each_preset_is_followed_to_the_attempt(desk: CallbackDesk, name: 
         assert [row.at - began for row in desk.calls()] == [sum(preset[:count]) for count in range(len(preset) + 1)]
         assert [row.result for row in desk.calls()] == ["retry"] * len(preset) + ["failed"]
         assert desk.waiting() == []
+
+
+async def test_a_callback_tells_where_the_fax_can_be_fetched(desk: CallbackDesk) -> None:
+    """Lost otherwise: a program that hears of a fax cannot get it; or the address changes with each attempt."""
+    async with receiver("status", "500") as there:
+        desk.has(endpoint("crm", there.port, delays=(5.0,), events=_SENT))
+        fax_id = desk.sent(confirmed())
+        links = Links(b"k" * 32, life=60.0)
+        lane = desk.callback_lane(download=lambda fax, at: links.url("https://fax.example.com", Action.FAX, fax, at)[0])
+        (at,) = (row.at for row in desk.rows(event) if row.kind == "fax.sent")
+        for _ in range(2):
+            await desk.settle(lane)
+            desk.clock.now += 5
+        await lane._client.close()
+        first, second = (body["data"]["download_url"] for body in bodies(there))
+        assert first == second == links.url("https://fax.example.com", Action.FAX, fax_id, at)[0]
+        made = links.read(*first.removeprefix("https://fax.example.com/link/").split("/"), now=at + 59)
+        assert (made.action, made.fax_id, made.until) == (Action.FAX, fax_id, int(at + 60))
+
+
+async def test_an_endpoint_is_called_by_its_own_method(desk: CallbackDesk) -> None:
+    """Lost otherwise: a gateway that takes PUT alone hears nothing."""
+    async with receiver("ok") as there:
+        desk.has(endpoint("a", there.port, events=_SENT), endpoint("b", there.port, events=_SENT, method=Method.PUT))
+        desk.sent(confirmed())
+        await desk.settle()
+        assert sorted(request.split(b" ")[0] for request in there.requests) == [b"POST", b"PUT"]
 
 
 def test_the_presets_are_those_of_the_dialects() -> None:
@@ -255,6 +285,40 @@ async def test_policy_suspension_holds_and_lets_go(desk: CallbackDesk) -> None:
         desk.change("crm", suspended=False)
         await desk.settle()
         assert [one["type"] for one in bodies(there)] == ["fax.sent", "submission.completed"]
+
+
+async def test_what_the_policy_held_goes_out_at_a_bounded_rate(desk: CallbackDesk) -> None:
+    """A receiver that was away for a week would get the week's callbacks in one second, and be down again."""
+    async with receiver("ok") as there:
+        desk.has(endpoint("crm", there.port, suspended=True, events=_SENT))
+        assert await desk.store.write(holding.follow, ["crm"], desk.clock()) == []
+        for _ in range(15):
+            desk.sent(confirmed())
+        await desk.settle()
+        desk.change("crm", suspended=False)
+        assert await desk.store.write(holding.follow, [], desk.clock()) == ["crm"]
+        lane = desk.callback_lane()
+        await desk.settle(lane)
+        assert len(there.requests) == 1
+        await desk.live(0.95, 0.1, lane)
+        assert 8 <= len(there.requests) <= 11
+        await desk.live(1.0, 0.1, lane)
+        await lane.close()
+        assert len(there.requests) == 15
+        order = [one["data"]["fax"]["id"] for one in bodies(there)]
+        assert order == sorted(order)
+        assert await desk.store.write(holding.follow, [], desk.clock()) == []
+
+
+async def test_the_policy_does_not_let_go_what_failures_suspended(desk: CallbackDesk) -> None:
+    """A dead endpoint would be called again because somebody edited a file."""
+    async with receiver("status", "410") as there:
+        desk.has(endpoint("crm", there.port, events=_SENT))
+        desk.sent(confirmed())
+        await desk.settle()
+        for held in (["crm"], []):
+            assert await desk.store.write(holding.follow, held, desk.clock()) == []
+            assert desk.standing("crm").suspended_why == "410: the endpoint is gone"
 
 
 async def test_a_replay_tells_the_same_event_again(desk: CallbackDesk) -> None:

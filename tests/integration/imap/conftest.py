@@ -26,8 +26,10 @@ from relay.intake.imap.oauth import Tokens
 from relay.intake.imap.outcome import Judge, Rule
 from relay.intake.imap.proof import Either, TrustedResults
 from relay.intake.message import MailReader
+from relay.intake.reports import Reports
 from relay.mail_settings import Mailbox as Account
 from relay.policy import PolicyHolder
+from relay.reports import ReportAddresses
 from relay.store import schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
@@ -64,6 +66,7 @@ destinations:
     - deny: {prefix: "+1900"}
     - deny: {prefix: "+44"}
 """
+REPORTS = ReportAddresses(b"k" * 32, "fax.example.com")
 PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n" + bytes(range(256)) * 8 + b"\n%%EOF\n"
 MESSAGE_BYTES = 2 * 1024 * 1024
 QUICK = Pace(first=0.1, longest=1.0, locked_out=0.2, put_off=0.3, longest_put_off=1.0)
@@ -99,6 +102,7 @@ class Office:
     blobs: LocalBlobs
     policy: PolicyHolder
     desk: Desk
+    reports: Reports
     folder: Path
     secret: Path
     server: Dovecot | None = None
@@ -117,7 +121,7 @@ class Office:
         """Return a mailbox that is not served yet."""
         account = self.account(**changes)
         prover = TrustedResults(account.authserv_id) if account.authserv_id else Either()
-        judge = Judge(self.desk, self.store, self.policy, prover, Rule(account.domain), IdSource(), clock)
+        judge = Judge(self.desk, self.store, self.policy, prover, Rule(account.domain), IdSource(), clock, self.reports)
         tokens = Tokens(account.oauth, self.folder / "token.json", clock) if account.oauth else None
         return Mailbox(
             account, judge, self.blobs, Limits(MESSAGE_BYTES, reserve), clock, random.Random(1), tokens=tokens,
@@ -205,12 +209,11 @@ async def bare_office(tmp_path: Path) -> AsyncIterator[Office]:
     confinement = Confinement(Sandbox.BUBBLEWRAP, ["relay.intake.mime_worker"])
     reader = MailReader(confinement, message_bytes=MESSAGE_BYTES)
     policy = PolicyHolder(folder)
-    desk = Desk(
-        Committer(store, policy, IdSource(), time.time), blobs, reader, policy, time.time, attachment_bytes=1024 * 1024
-    )
+    committer = Committer(store, policy, IdSource(), time.time)
+    desk = Desk(committer, blobs, reader, policy, time.time, attachment_bytes=1024 * 1024)
     secret = tmp_path / "password"
     secret.write_text(PASSWORD)
-    office = Office(store, blobs, policy, desk, tmp_path, secret)
+    office = Office(store, blobs, policy, desk, Reports(REPORTS, reader, blobs, committer), tmp_path, secret)
     yield office
     for name in list(office.tasks):
         await office.halt(name)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from pathlib import Path
 
-from relay.store.tables import delivery
+import sqlalchemy as sa
 
-from .conftest import MESSAGE_BYTES, Office, letter, until
+from relay.ids import IdSource
+from relay.outbox import RECEIVED_FAX
+from relay.reports import ReportAddresses
+from relay.store import faxes
+from relay.store.tables import delivery, event
+
+from .conftest import MESSAGE_BYTES, REPORTS, Office, letter, until
 from .dovecot import Dovecot
 
 
@@ -202,3 +209,29 @@ async def test_stopping_lets_a_message_end(office: Office, dovecot: Dovecot) -> 
     office.serve()
     await until(lambda: dovecot.count("Processed") == 10)
     assert len(office.faxes) == 10
+
+
+async def test_a_report_in_a_mailbox_is_noted_and_answered_by_nobody(office: Office, dovecot: Dovecot) -> None:
+    """Lost otherwise: what comes back to a relay that only polls is refused as a mail without a fax number."""
+    ids = IdSource()
+
+    def work(connection: sa.Connection) -> int:
+        values = {
+            "direction": "inbound", "number": "+97231234567", "peer": "", "line_call": "in", "settings": {},
+            "created_at": 1.0,
+        }  # fmt: skip
+        fax_id, one = faxes.create(connection, ids, values, reason="it rings"), ids()
+        row = {"id": one, "lane": "mail", "target": "bob@example.com", "order_key": "x", "kind": RECEIVED_FAX}
+        row |= {"fax_id": fax_id, "payload": {}, "state": "done", "not_before": 1.0, "created_at": 1.0}
+        connection.execute(delivery.insert().values(row))
+        return one
+
+    address = REPORTS.of(await office.store.write(work))
+    forged = ReportAddresses(b"x" * 32, "fax.example.com").of(1)
+    for name, to in (("displayed-thunderbird", address), ("returned-postfix", forged), ("vacation", address)):
+        text = (Path(__file__).parents[2] / "data" / "reports" / f"{name}.eml").read_text("utf-8")
+        dovecot.put(text.replace("@@TO@@", to).replace("\n", "\r\n").encode())
+    box = office.serve()
+    await until(lambda: (dovecot.count("Processed"), dovecot.count("Rejected")) == (2, 1))
+    assert [row.kind for row in office.rows(event) if row.kind.startswith("mail.")] == ["mail.opened"]
+    assert (len(office.rows(delivery)), len(office.faxes), box.trouble) == (1, 1, None)  # no answer, no fax

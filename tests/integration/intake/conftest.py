@@ -20,9 +20,11 @@ from relay.intake.desk import Desk
 from relay.intake.logins import Logins
 from relay.intake.message import MailReader
 from relay.intake.proving import Prover
+from relay.intake.reports import Reports
 from relay.intake.smtp import SmtpServer
 from relay.mail_settings import Smtp
 from relay.policy import PolicyHolder
+from relay.reports import ReportAddresses
 from relay.store import schema
 from relay.store.blobs import LocalBlobs
 from relay.store.engine import Store
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from relay.auth.resolver import Resolver
 
+REPORTS = ReportAddresses(b"k" * 32, "fax.example.com")
 POLICY = """
 domains:
   - name: fax.example.com
@@ -227,7 +230,8 @@ async def listening(
     desk = Desk(committer, blobs, reader, policy, time.time, attachment_bytes=settings.attachment_bytes)
     logins = Logins(store, time.monotonic, lambda: policy.current.users)
     prover = Prover(confinement, resolver, time.time, message_bytes=settings.message_bytes) if resolver else None
-    server = SmtpServer(settings, desk, blobs, logins, prover)
+    reports = Reports(REPORTS, reader, blobs, committer)
+    server = SmtpServer(settings, desk, blobs, logins, prover, reports)
     await server.start()
     way_in = Relay(store, blobs, policy, reader, committer, desk, settings, server, tmp_path)
     yield way_in

@@ -13,7 +13,9 @@ from converters import Broken
 from converters.receipt import ReceiptSheet
 from relay.fax import Outbound
 from relay.ledger import submit
+from relay.mailer.lane import Followed
 from relay.outbox import REFUSAL, Delivered, Post, post
+from relay.reports import ReportAddresses
 from relay.store import faxes
 from relay.store.queue import Claim
 from relay.store.tables import attempt, delivery
@@ -456,3 +458,51 @@ def test_a_document_that_cannot_be_faxed_is_told_in_the_converters_words(desk: D
     )
     desk.mail_all()
     assert '"a.pdf" is protected by a password. Please remove it.' in text(desk.mails()[-1])
+
+
+FOLLOWED = Followed(
+    lambda one, at: (f"https://fax.example.com/link/open/{one}", at + 604_800),
+    ReportAddresses(b"k" * 32, "fax.example.com").of,
+)
+
+
+@pytest.mark.parametrize("language", ["en", "he"])
+def test_a_received_fax_is_followed_as_its_number_asks(desk: Desk, language: str) -> None:
+    """Lost otherwise: nobody learns that a mail was opened; or a reader is asked whom nobody wanted to ask."""
+    ways: list[list[str]] = [[], ["link"], ["receipt"], ["link", "receipt"]]
+    for asked in ways:
+        settings = {"deliver_to": ["bob@example.com"], "language": language, "opened_by": asked}
+        desk.received(confirmed(), settings=settings, line_call=f"in {asked}")
+        desk.clock.now += 1
+    desk.mail_all(followed=FOLLOWED)
+    rows = [row for row in desk.rows(delivery) if row.kind == "received_fax"]
+    for asked, mail, row in zip(ways, desk.mails(), rows, strict=True):
+        address = FOLLOWED.reports(row.id)
+        assert mail["Return-Path"] == f"<{address}>"
+        assert mail["Disposition-Notification-To"] == (f"<{address}>" if "receipt" in asked else None)
+        link = f"https://fax.example.com/link/open/{row.id}"
+        for kind in ("plain", "html"):
+            body = mail.get_body((kind,))
+            assert body is not None
+            assert (link in body.get_content()) is ("link" in asked)
+
+
+def test_without_addresses_or_a_base_url_no_mail_is_followed(desk: Desk) -> None:
+    """Lost otherwise: a reader is asked for a receipt that reaches nobody, or shown a link that leads nowhere."""
+    settings = {"deliver_to": ["bob@example.com"], "language": "en", "opened_by": ["link", "receipt"]}
+    desk.received(confirmed(), settings=settings)
+    desk.mail_all()
+    (mail,) = desk.mails()
+    assert mail["Return-Path"] == "<fax@fax.example.com>"
+    assert mail["Disposition-Notification-To"] is None
+    assert "/link/open/" not in mail.as_string()
+
+
+def test_a_missed_call_is_not_followed(desk: Desk) -> None:
+    """Lost otherwise: a reader is asked to confirm a fax that never came."""
+    settings = {"deliver_to": ["bob@example.com"], "language": "en", "opened_by": ["link", "receipt"]}
+    desk.received(ended(Cause.TRAINING), pages=0, settings=settings)
+    desk.mail_all(followed=FOLLOWED)
+    (mail,) = desk.mails()
+    assert mail["Return-Path"] == "<fax@fax.example.com>"
+    assert mail["Disposition-Notification-To"] is None

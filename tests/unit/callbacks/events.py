@@ -30,6 +30,7 @@ from relay.callbacks.event import (
 )
 from relay.callbacks.sample import sample
 from relay.outcome import WORDS
+from relay.web.links import Action, Links
 
 if TYPE_CHECKING:
     from relay.callbacks.request import Request
@@ -42,6 +43,12 @@ AT = NOW - 60.25
 SHARED = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 PRIVATE = "whsk_" + base64.b64encode(bytes(range(100, 132))).decode()
 AES_KEY = "0123456789abcdef0123456789ABCDEF"
+
+
+def download(fax_id: str) -> str:
+    """Return the address of a fax's download."""
+    return Links(b"k" * 32, life=604_800.0).url("https://fax.example.com", Action.FAX, int(fax_id), AT)[0]
+
 
 BUSY = Attempt(
     number=1, started_at=AT - 600, ended_at=AT - 590, trunk="main", cause="busy", why="the number was busy",
@@ -72,7 +79,7 @@ SUBMISSION = Submission(
 )  # fmt: skip
 SENT = Event(
     id="2150102030405000009", name=Name.SENT, at=AT, sequence=7, fax=FAX, submission=SUBMISSION,
-    reason="3 of 3 pages confirmed by the far machine", download_url="https://fax.example.com/fax/2150102030405000001",
+    reason="3 of 3 pages confirmed by the far machine", download_url=download("2150102030405000001"),
 )  # fmt: skip
 
 
@@ -91,7 +98,7 @@ def before(name: Name, reason: str, decision: Decision | None = None, attempts: 
     """Return an event of a fax that has not ended."""
     fax = replace(ended(name, reason, attempts).fax or FAX, ended_at=None, talk_seconds=None)
     asked = replace(SUBMISSION, totals=Totals(recipients=3, called=len(attempts)))
-    return replace(SENT, name=name, reason=reason, fax=fax, submission=asked, decision=decision, download_url="")
+    return replace(SENT, name=name, reason=reason, fax=fax, submission=asked, decision=decision)
 
 
 RECEIVED = Event(
@@ -102,6 +109,7 @@ RECEIVED = Event(
         subaddress="77", document_id="2150102030405000012", pages=2, pages_confirmed=2, talk_seconds=61.0,
         created_at=AT - 70, ended_at=AT,
     ),
+    download_url=download("2150102030405000011"),
 )  # fmt: skip
 APPROVAL = Decision("approval", "it has more than 20 pages", until=AT + 3600)
 CONFIRM = Decision("confirm", "its sender has to confirm it", until=AT + 3600)

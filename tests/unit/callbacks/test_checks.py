@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.dialects import METHODS, TOLD, option_fault
+from policies.endpoints import CallbackEvent, Dialect, Method
 from relay.callbacks.dialects import DIALECTS, standard, token
 from relay.callbacks.endpoint import Unfit
 
-from .events import AES_KEY, ENDPOINTS, PRIVATE, SHARED
+from .events import AES_KEY, ENDPOINTS, EVENTS, PRIVATE, SHARED, rendered
 
 
 def coded(prefix: str, raw: bytes) -> str:
@@ -34,6 +36,7 @@ SFAX = dict(ENDPOINTS["sfax"].options)
         ("standard", {"secrets": (coded("whsec_", b"k" * 65),)}, "secrets"),
         ("standard", {"secrets": (SHARED, coded("whsk_", b"k" * 31))}, "secrets"),
         ("standard", {"secrets": (coded("whsk_", b"k" * 64),)}, "secrets"),
+        ("standard", {"method": "GET"}, "method"),
         ("sfax", {"secrets": ()}, "secrets"),
         ("sfax", {"secrets": ("short",)}, "secrets"),
         ("sfax", {"secrets": ("ü" * 16,)}, "secrets"),
@@ -60,6 +63,43 @@ def test_an_endpoint_that_cannot_work_is_refused(dialect: str, changes: dict[str
         DIALECTS[dialect].check(endpoint)
     assert refused.value.field == field
     assert not any(secret in str(refused.value) for secret in endpoint.secrets)
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_the_policy_knows_what_a_dialect_tells_and_how(dialect: Dialect) -> None:
+    """Lost otherwise: the policy refuses what would be told, or takes what never is."""
+    made = {
+        name: request
+        for name, event in EVENTS.items()
+        if not event.test and (request := rendered(dialect.value, event)) is not None
+    }
+    assert {CallbackEvent(EVENTS[name].name.value) for name in made} == TOLD[dialect]
+    assert {Method(request.method) for request in made.values()} == {METHODS[dialect][0]}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name", "values"),
+    [
+        (Dialect.SFAX, "user", ["master", "a&b", "a=b", ""]),
+        (Dialect.SFAX, "api_key", ["5787A4E0", "A" * 32, "A" * 33, "a&b"]),
+        (Dialect.SFAX, "iv", ["0123456789abcdef", "short", "ü" * 16]),
+        (Dialect.ASSINATURAS, "signature", ["SIGNATURE-SERVER", "SIGNATURE-DIGITAL", "SIGNATURE-ELETRONIC", "SIGNED"]),
+        (Dialect.ESMS, "type_id", ["1", "2", "23", "24", "25", "26", "27", "3", "02"]),
+        (Dialect.ESMS, "region", ["VN", "IL", "XX", "vn"]),
+        (Dialect.ESMS, "secret_key", ["key", "token", "SMSID", "TypeId", "oaid"]),
+    ],
+)
+def test_the_policy_takes_the_values_that_a_dialect_does(dialect: Dialect, name: str, values: list[str]) -> None:
+    """Lost otherwise: an option that the dialect refuses shows a day later, as failed callbacks."""
+    for value in values:
+        endpoint = ENDPOINTS[dialect.value]
+        kinds = {"type_id": endpoint.options.get("type_id", "2")} if dialect is Dialect.ESMS else {}
+        try:
+            DIALECTS[dialect.value].check(replace(endpoint, options={**endpoint.options, name: value}))
+        except Unfit:
+            assert option_fault(name, value, {**kinds, name: value}) is not None, value
+        else:
+            assert option_fault(name, value, {**kinds, name: value}) is None, value
 
 
 def test_secrets_are_not_shown() -> None:
