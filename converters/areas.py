@@ -30,6 +30,8 @@ _COLUMNS = 8
 _PAPER_DRAWN, _PAPER_SCANNED = 232, 205
 #: Neighbouring cells whose levels differ by less belong to one area.
 _TOLERANCE = 16
+#: The extremes of a flat cell differ by no more than this.
+_FLAT = 6
 #: Share of an area's inner cells that strokes must cover to be writing.
 _WRITING = 0.012
 #: Or so many of its inner cells have so large a share of strokes.
@@ -86,7 +88,11 @@ def _levels(paper: Paper, strokes: Strokes, rows: int) -> Gray:
     over = (np.minimum(strokes.over, 255 - bias) + bias).astype(np.uint8)
     at_under = mean_around(share(cv2.absdiff(sample, spread(under, *cell)) < near, *cell))
     at_over = mean_around(share(cv2.absdiff(sample, spread(over, *cell)) < near, *cell))
-    return np.where((at_over > at_under) & (over < under), over, under).astype(np.uint8)
+    level = np.where((at_over > at_under) & (over < under), over, under).astype(np.uint8)
+    # What is flat knows its level best: beside letters of an enlarged picture the two lie a shade off, as it rings.
+    lightest, darkest = pooled(paper.lightest, *cell, np.maximum), pooled(paper.darkest, *cell, np.minimum)
+    flat = cv2.subtract(lightest, darkest) <= _FLAT + round(4 * paper.noise)
+    return np.where(flat, cv2.addWeighted(lightest, 0.5, darkest, 0.5, 0), level).astype(np.uint8)
 
 
 def _filled(labels: NDArray[np.int32], count: int, level: Gray) -> tuple[NDArray[np.int32], Gray]:

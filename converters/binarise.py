@@ -81,12 +81,7 @@ def binarise(gray: Gray, y_dpi: int, mode: Mode) -> tuple[Rows, str]:
         whole = np.pad(gray, ((0, -height % (4 * cell_rows)), (0, 0)), constant_values=255)
     bands = _to_look_at(whole, cell_rows)
     if not bands or is_drawn(whole):
-        rows, treatments = np.packbits(whole < _CUTS[y_dpi < COARSE_BELOW], axis=1), set()
-        for band in bands:
-            ink, of_band = _adapted(Paper.of(whole[band], 0.0, y_dpi), y_dpi, mode, cell_rows)
-            rows[band] = np.packbits(ink, axis=1)
-            treatments.add(of_band)
-        treatment = "mixed" if "mixed" in treatments else "text"
+        rows, treatment = _drawn(whole, bands, y_dpi, mode, cell_rows)
     elif mode is not Mode.TEXT and (frame := whole_picture(whole, cell_rows)) is not None:
         ink, treatment = np.zeros(whole.shape, np.bool_), "photo"
         ink[frame] = screened(whole[frame], y_dpi, fine=mode is Mode.QUALITY)
@@ -95,6 +90,19 @@ def binarise(gray: Gray, y_dpi: int, mode: Mode) -> tuple[Rows, str]:
         ink, treatment = _adapted(flattened(whole, 4 * cell_rows, 4 * CELL, y_dpi), y_dpi, mode, cell_rows)
         rows = np.packbits(ink, axis=1)
     return trimmed(rows, y_dpi)[:height], treatment
+
+
+def _drawn(gray: Gray, bands: list[slice], y_dpi: int, mode: Mode, cell_rows: int) -> tuple[Rows, str]:
+    """Return the ink of a drawn page, of which only the bands are more than black on white."""
+    rows, treatments = np.packbits(gray < _CUTS[y_dpi < COARSE_BELOW], axis=1), set()
+    for band in bands:
+        ink, treatment = _adapted(Paper.of(gray[band], 0.0, y_dpi), y_dpi, mode, cell_rows)
+        # A band's edge may run through letters, of which half looks like anything.
+        first = 2 * cell_rows if band.start > 0 else 0
+        last = len(ink) - (2 * cell_rows if band.stop < len(gray) else 0)
+        rows[band.start + first : band.start + last] = np.packbits(ink[first:last], axis=1)
+        treatments.add(treatment)
+    return rows, "mixed" if "mixed" in treatments else "text"
 
 
 def _to_look_at(gray: Gray, cell_rows: int) -> list[slice]:

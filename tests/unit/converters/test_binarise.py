@@ -174,3 +174,39 @@ def test_any_height_and_level_is_taken(height: int, y_dpi: int, level: int) -> N
         out, _ = binarise(page, y_dpi, mode)
         assert out.shape == page.shape
         assert out.dtype == np.bool_
+
+
+def enlarged(factor: float, top: int = 40) -> NDArray[np.uint8]:
+    """A picture of a gray page with a dark banner and two lines of text, enlarged: its edges ring, as Lanczos's do."""
+    small = Image.new("L", (round(700 / factor), round(480 / factor)), 235)
+    pen = ImageDraw.Draw(small)
+    bold, plain = (ImageFont.truetype(name, round(34 / factor)) for name in ("DejaVuSans-Bold.ttf", "DejaVuSerif.ttf"))
+    pen.rectangle((0, 60 / factor, small.width, 120 / factor), fill=66)
+    pen.text((20 / factor, 70 / factor), "Metric", fill=255, font=bold)
+    for line in range(8):
+        pen.text((20 / factor, (150 + 40 * line) / factor), f"{line}. The levels", fill=30, font=plain)
+    page = np.full((1100, 1728), 255, np.uint8)
+    page[top : top + 480, 500:1200] = np.asarray(small.resize((700, 480), Image.Resampling.LANCZOS))
+    return page
+
+
+@pytest.mark.parametrize("factor", [1.2, 1.36, 2.0, 2.72])
+def test_a_banner_of_an_enlarged_picture_is_whole(factor: float) -> None:
+    """Lost otherwise: white blocks beside the bold letters of small banners, where the picture rings."""
+    out, _ = binarise(enlarged(factor), 196, Mode.AUTO)
+    banner = out[106:154, 506:1190]
+    assert banner[:8].all()
+    assert banner[:, 160:].all()
+    assert 0.03 < 1 - banner[:, :160].mean() < 0.4
+
+
+@pytest.mark.parametrize("factor", [1.2, 1.36, 2.0, 2.72])
+def test_text_below_a_banner_is_what_it_is_without_it(factor: float) -> None:
+    """Lost otherwise: letters that the edge of the banner's band runs through become blots."""
+    for top in range(40, 72, 4):
+        page = enlarged(factor, top)
+        alone = page.copy()
+        alone[top : top + 140, 500:1200] = 235
+        (with_banner, _), (without, _) = (binarise(one, 196, Mode.AUTO) for one in (page, alone))
+        below = slice(top + 146, top + 480)
+        assert (with_banner[below] != without[below]).sum() < 60
