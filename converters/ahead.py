@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Items that are made before they are asked for: with one, a page that takes longer keeps its neighbours waiting.
+WAITING = 2
+
 Item = TypeVar("Item")
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield the items; the one after each is made in a thread meanwhile, one at most waits.
+    """Yield the items; those after each are made in a thread meanwhile, :data:`WAITING` of them at most.
 
     The items are made by one thread at a time, in order. What making one raises is raised here, in its turn. Whoever
     stops early waits until the item in the making is done.
@@ -21,8 +24,8 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
     first = next(items, None)
     if first is None:
         return
-    made: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=1)
-    wanted = threading.Semaphore(1)
+    made: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=WAITING)
+    wanted = threading.Semaphore(WAITING)
     stopped = threading.Event()
     thread = threading.Thread(target=_make, args=(items, made, wanted, stopped), name="drawing", daemon=True)
     thread.start()

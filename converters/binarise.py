@@ -17,7 +17,6 @@ import numpy as np
 
 from converters.areas import paint_areas
 from converters.document import X_DPI, Mode
-from converters.edges import trimmed
 from converters.morphology import closed, eroded, opened, pooled, spread
 from converters.paper import COARSE_BELOW, FINE, Paper, fine_rows, flattened, is_drawn
 from converters.pictures import find_pictures, whole_picture
@@ -75,34 +74,39 @@ def binarise(gray: Gray, y_dpi: int, mode: Mode) -> tuple[Rows, str]:
     if mode is Mode.PHOTO:
         return np.packbits(screened(gray, y_dpi), axis=1), "photo"
     cell_rows = max(2, round(CELL * y_dpi / X_DPI / 2) * 2)
-    height = gray.shape[0]
-    whole = gray
-    if height % (4 * cell_rows):
-        whole = np.pad(gray, ((0, -height % (4 * cell_rows)), (0, 0)), constant_values=255)
-    bands = _to_look_at(whole, cell_rows)
-    if not bands or is_drawn(whole):
-        rows, treatment = _drawn(whole, bands, y_dpi, mode, cell_rows)
-    elif mode is not Mode.TEXT and (frame := whole_picture(whole, cell_rows)) is not None:
+    bands = _to_look_at(gray, cell_rows)
+    if not bands or is_drawn(gray):
+        rows, treatment = _drawn(gray, bands, y_dpi, mode, cell_rows)
+        return rows, treatment
+    whole = _in_cells(gray, 4 * cell_rows)
+    if mode is not Mode.TEXT and (frame := whole_picture(whole, cell_rows)) is not None:
         ink, treatment = np.zeros(whole.shape, np.bool_), "photo"
         ink[frame] = screened(whole[frame], y_dpi, fine=mode is Mode.QUALITY)
         rows = np.packbits(ink, axis=1)
     else:
         ink, treatment = _adapted(flattened(whole, 4 * cell_rows, 4 * CELL, y_dpi), y_dpi, mode, cell_rows)
         rows = np.packbits(ink, axis=1)
-    return trimmed(rows, y_dpi)[:height], treatment
+    return rows[: len(gray)], treatment
 
 
 def _drawn(gray: Gray, bands: list[slice], y_dpi: int, mode: Mode, cell_rows: int) -> tuple[Rows, str]:
     """Return the ink of a drawn page, of which only the bands are more than black on white."""
     rows, treatments = np.packbits(gray < _CUTS[y_dpi < COARSE_BELOW], axis=1), set()
     for band in bands:
-        ink, treatment = _adapted(Paper.of(gray[band], 0.0, y_dpi), y_dpi, mode, cell_rows)
+        part = _in_cells(gray[band], 4 * cell_rows)
+        ink, treatment = _adapted(Paper.of(part, 0.0, y_dpi), y_dpi, mode, cell_rows)
         # A band's edge may run through letters, of which half looks like anything.
-        first = 2 * cell_rows if band.start > 0 else 0
-        last = len(ink) - (2 * cell_rows if band.stop < len(gray) else 0)
-        rows[band.start + first : band.start + last] = np.packbits(ink[first:last], axis=1)
+        first = band.start + (2 * cell_rows if band.start > 0 else 0)
+        last = band.stop - 2 * cell_rows if band.stop < len(gray) else len(gray)
+        rows[first:last] = np.packbits(ink[first - band.start : last - band.start], axis=1)
         treatments.add(treatment)
     return rows, "mixed" if "mixed" in treatments else "text"
+
+
+def _in_cells(gray: Gray, rows: int) -> Gray:
+    """Return a page, or its end, with white below it, so that cells of so many rows tile it."""
+    missing = -len(gray) % rows
+    return np.pad(gray, ((0, missing), (0, 0)), constant_values=255) if missing else gray
 
 
 def _to_look_at(gray: Gray, cell_rows: int) -> list[slice]:
@@ -110,8 +114,10 @@ def _to_look_at(gray: Gray, cell_rows: int) -> list[slice]:
 
     A band begins and ends where flattening's cells do, with more than a stroke's width to spare.
     """
-    lightest = pooled(gray, cell_rows, CELL, np.maximum)
-    darkest = pooled(gray, cell_rows, CELL, np.minimum)
+    full = len(gray) // (4 * cell_rows) * 4 * cell_rows
+    parts = [part for part in (gray[:full], _in_cells(gray[full:], 4 * cell_rows)) if len(part)]
+    lightest = np.concatenate([pooled(part, cell_rows, CELL, np.maximum) for part in parts])
+    darkest = np.concatenate([pooled(part, cell_rows, CELL, np.minimum) for part in parts])
     area = (lightest < _PAPER) & (lightest > _INK)
     light = (darkest < _PAPER) & (eroded(darkest, 3, 3) > _LIGHT)
     wanted = np.pad((area | light).any(1).reshape(-1, 4).any(1), 1)

@@ -9,6 +9,7 @@ the characters.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,21 +31,30 @@ def trimmed(rows: Rows, y_dpi: int) -> Rows:
     """
     if y_dpi < COARSE_BELOW:
         return rows
-    ink = rows.view(">u8").astype(np.uint64)  # 64 pixels at once, the first in the highest bit
-    bare = ink.copy()
-    bare[1:] &= ~ink[:-1]
-    bare[:-1] &= ~ink[1:]
+    packed = rows.view(np.uint64)
+    bare = packed.copy()
+    bare[1:] &= ~packed[:-1]
+    bare[:-1] &= ~packed[1:]
+    some = np.flatnonzero(bare.any(axis=1))
+    ink, bare = _in_order(packed[some]), _in_order(bare[some])
     left, right = _from_left(ink, 1), _from_right(ink, 1)
     two = left & _from_left(left, 1)
     five_left = two & _from_left(two, 2) & _from_left(left, 4)
     two = right & _from_right(right, 1)
     five_right = two & _from_right(two, 2) & _from_right(right, 4)
-    ink &= ~(bare & ((five_left & ~right) | (five_right & ~left)))
-    return ink.astype(">u8").view(np.uint8)
+    ends = bare & ((five_left & ~right) | (five_right & ~left))
+    made = packed.copy()
+    made[some] &= ~_in_order(ends)
+    return made.view(np.uint8)
+
+
+def _in_order(packed: Words) -> Words:
+    """Return 64 pixels in a number, the first in its highest bit, of eight bytes as they lie in memory, and back."""
+    return packed if sys.byteorder == "big" else packed.byteswap()
 
 
 def _from_left(ink: Words, pixels: int) -> Words:
-    """Return in each pixel's place the one so many to its left; before a row's first is the end of the row above."""
+    """Return in each pixel's place the one so many to its left; before a row's first is the end of another row."""
     moved = ink >> np.uint64(pixels)
     moved.ravel()[1:] |= ink.ravel()[:-1] << np.uint64(64 - pixels)
     return moved

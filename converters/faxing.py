@@ -17,7 +17,8 @@ from converters import pdf, webpage
 from converters.ahead import ahead
 from converters.binarise import binarise
 from converters.containers import identify
-from converters.document import X_DPI, PageReport
+from converters.document import WIDTH, X_DPI, PageReport
+from converters.edges import trimmed
 from converters.errors import Reason, Refused
 from converters.faxtiff import fax_pages
 from converters.readers import READERS, read
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from converters.document import Cover, Rendering
+    from converters.edges import Rows
     from converters.readers import Drawn, File
 
 #: What the report calls the cover page, and a refusal where the mail had no text.
@@ -120,9 +122,10 @@ def _add(
 ) -> None:
     """Write the pages that a reader drew: while one is coded, the next is made black and white, and one is drawn."""
     before = len(drafts)
-    for source_page, page, treatment in ahead(_bilevel(ahead(pages), rendering)):
+    for source_page, made, treatment in ahead(_bilevel(ahead(pages), rendering)):
         if len(drafts) >= rendering.max_pages:
             raise Refused(Reason.TOO_MANY_PAGES, detail=str(rendering.max_pages))
+        page = _page(made, treatment, rendering.resolution.dpi)
         writer.add(page)
         size = (page.width, page.height, round(page.y_dpi))
         drafts.append(PageReport(len(drafts) + 1, name, source_page, *size, bytes=0, treatment=treatment))
@@ -131,12 +134,18 @@ def _add(
         raise Refused(Reason.NO_PAGES)
 
 
-def _bilevel(pages: Iterator[Drawn], rendering: Rendering) -> Iterator[tuple[int, Page, str]]:
-    """Yield each page in black and white with its treatment."""
-    dpi = rendering.resolution.dpi
+def _bilevel(pages: Iterator[Drawn], rendering: Rendering) -> Iterator[tuple[int, Page | Rows, str]]:
+    """Yield each page in black and white, a drawn one in packed rows, with its treatment."""
     for source_page, drawn in pages:
         if isinstance(drawn, Page):
             yield source_page, drawn, "fax"
         else:
-            rows, treatment = binarise(drawn, dpi, rendering.mode)
-            yield source_page, Page(drawn.shape[1], drawn.shape[0], X_DPI, dpi, rows.tobytes()), treatment
+            yield source_page, *binarise(drawn, rendering.resolution.dpi, rendering.mode)
+
+
+def _page(made: Page | Rows, treatment: str, y_dpi: int) -> Page:
+    """Return a page as it is coded."""
+    if isinstance(made, Page):
+        return made
+    rows = made if treatment == "photo" else trimmed(made, y_dpi)
+    return Page(WIDTH, len(rows), X_DPI, y_dpi, rows.tobytes())

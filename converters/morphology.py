@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 cv2.setNumThreads(1)
 
+#: What OpenCV does faster with whole rows.
+_OF_ROWS: dict[Any, Any] = {np.maximum: cv2.max, np.minimum: cv2.min}
 #: The integer whose bytes are all 1, by how many of them it has: a value times it is the value so often.
 _REPEATED = {
     2: (np.uint16, np.uint16(0x0101)),
@@ -72,8 +74,9 @@ def pooled(values: Array, rows: int, columns: int, extreme: np.ufunc) -> Array:
 
     Halving by slices is several times as fast as a reduction over reshaped axes.
     """
+    fast = _OF_ROWS.get(extreme, extreme) if values.dtype == np.uint8 else extreme
     while rows % 2 == 0:
-        values, rows = extreme(values[0::2], values[1::2]), rows // 2
+        values, rows = fast(values[0::2], values[1::2]), rows // 2
     while columns % 2 == 0:
         values, columns = extreme(values[:, 0::2], values[:, 1::2]), columns // 2
     if rows > 1:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from converters import assembly, faxing, faxpdf, header, heap, readers, receiptpdf, tesseract, textlayer, thumbnails
 from converters.containers import identify
-from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering, Resolution
+from converters.document import Cover, FaxStrip, HeaderLine, PageReport, Paper, Rendering
 from converters.errors import Broken, Reason, Refused
 from converters.logo import MOST_BYTES as MOST_LOGO
 
@@ -64,8 +64,7 @@ def warm() -> None:
     sheet, output = os.memfd_create("sheet"), os.memfd_create("output")
     try:
         os.write(sheet, _SHEET)
-        for resolution in Resolution:
-            faxing.make([readers.File("", "", sheet)], Rendering(resolution), output, lambda _: None)
+        faxing.make([readers.File("", "", sheet)], Rendering(), output, lambda _: None)
     finally:
         os.close(sheet)
         os.close(output)
