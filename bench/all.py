@@ -34,7 +34,8 @@ means that faxrelay is faster; a ratio of bytes below 1 that its pages are small
   their callers are unknown. On such a core Asterisk 20 took 0.28 to 0.33 CPU-seconds a
   channel-minute in G.711, and 0.10 to 0.25 in T.38, when it was measured.
 * Pages: Ghostscript's `tiffg4` at 204 x 196 dpi. Ours includes the sandbox and a full decoding of every page that was
-  written; CPU, memory and the time to the first page are those of a forked child without the sandbox around it.
+  written; CPU, memory and the time to the first page are those of a forked child without the sandbox around it. One
+  document after the other finds a child that has warmed up; "without a pause" there is no time for that.
 * Office documents: until the fax is whole and checked, in a sandbox that is thrown away; the peer is LibreOffice as fax
   servers call it, without one, and Ghostscript.
 * Received faxes: img2pdf in one process, without PDF/A; ours includes the sandbox's child. Words are read (OCR) at the

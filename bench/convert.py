@@ -15,7 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pikepdf
@@ -27,6 +30,10 @@ from converters import Converter, Rendering, Source, faxing, heap, readers, work
 from relay.confine import Confinement, Sandbox
 from relay.preload import preload
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Measured = TypeVar("Measured")
 DOCUMENTS = Path(__file__).parent.parent / "tests" / "data" / "documents"
 ROUNDS = 7
 IN_A_ROW = 20
@@ -92,6 +99,12 @@ def _cpu(document: Path, output: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def fresh(measure: Callable[..., Measured], *about: Path) -> Measured:
+    """Measure in a process that is as the sandbox's parent is: what else a bench has loaded is not in the figure."""
+    with ProcessPoolExecutor(1, get_context("spawn"), preload, (["converters.worker"],)) as process:
+        return process.submit(measure, *about).result()
+
+
 def alone(document: Path) -> tuple[float, float, float]:
     """Convert in a fork, as the sandbox's parent forks its children; return CPU seconds, megabytes, time to a page."""
     told, tell = os.pipe()
@@ -137,7 +150,6 @@ def pages_of(output: Path) -> int:
 
 async def measure(documents: list[Path] | None = None) -> list[Row]:
     """Measure in turn, so that whatever else runs on the machine slows both."""
-    preload(["converters.worker"])  # what is forked here below costs what a fork of the sandbox's parent costs
     confinement = Confinement(Sandbox.BUBBLEWRAP, preload=["converters.worker"])
     converter = Converter(confinement)
     found: list[Row] = []
@@ -148,7 +160,8 @@ async def measure(documents: list[Path] | None = None) -> list[Row]:
             for document in documents:
                 found += await compare(converter, document, folder)
             found.append(await in_a_row(converter, documents[0], folder))
-        found.append(Row("a waiting child's warming up, in none of the rows above: CPU", f"{warming() * 1000:.0f} ms"))
+        warm = fresh(warming)
+        found.append(Row("a waiting child's warming up, in none of the rows above: CPU", f"{warm * 1000:.0f} ms"))
     finally:
         await confinement.close()
     return found
@@ -186,7 +199,7 @@ async def compare(converter: Converter, document: Path, folder: Path) -> list[Ro
     pages = pages_of(ours)
     sizes = [path.stat().st_size / pages for path in (ours, theirs)]
     what = f"{document.stem}, {pages} page{'s' * (pages != 1)}"
-    (cpu, memory, first), their_cpu = alone(document), _cpu(document, theirs)
+    (cpu, memory, first), their_cpu = fresh(alone, document), _cpu(document, theirs)
     return [
         Row(f"{what}: pages a second", f"{pages / a:.1f}", f"Ghostscript {pages / b:.1f}", f"{b / a:.2f}"),
         Row(f"{what}: bytes a page", f"{sizes[0]:.0f}", f"Ghostscript {sizes[1]:.0f}", f"{sizes[0] / sizes[1]:.2f}"),
