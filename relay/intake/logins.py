@@ -65,13 +65,14 @@ class Logins:
         if known is None:
             known = await self._store.read(users.find, name)
         usable = known is not None and not known.disabled
-        if not await self._right(password, known.password_hash if usable and known else None, client) or not known:
+        hashed = known.password_hash if usable and known else None
+        if not await self._right(name, password, hashed, client) or not known:
             log.warning("login refused", client=client)
             return None
-        self._guard.succeeded(client)
+        self._guard.succeeded(client, name)
         return Identity(known.name, Proof.AUTH, tuple(parse_pattern(str(one)) for one in known.addresses))
 
-    async def _right(self, password: str, known: str | None, client: str) -> bool:
+    async def _right(self, name: str, password: str, known: str | None, client: str) -> bool:
         """Return whether a password is that of a hash, and count what it is otherwise.
 
         Guesses on many connections at once wait for each other, so that the ban meets those that are behind it. A
@@ -85,7 +86,7 @@ class Logins:
                 right = await self._passwords.right(password, known)
             finally:
                 if not right:
-                    self._guard.failed(client, Misdeed.PASSWORD, self._clock())
+                    self._guard.failed(client, Misdeed.PASSWORD, self._clock(), name)
             return right
 
     def close(self) -> None:

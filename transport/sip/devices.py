@@ -178,7 +178,8 @@ class Devices:
             self._challenge(asked, now)
             return None
         value = next((one for one in answers if self._challenger.username(one)), answers[0])
-        device = self._by_username.get(self._challenger.username(value))
+        claimed = self._challenger.username(value)
+        device = self._by_username.get(claimed)
         if device is not None and not device.allows(source):
             device = None
         password = device.account.password if device is not None else None
@@ -187,10 +188,10 @@ class Devices:
             self._challenge(asked, now, stale=True)
             return None
         if verdict is Verdict.BAD or device is None:
-            self._guard.failed(source, Misdeed.PASSWORD, now)
+            self._guard.failed(source, Misdeed.PASSWORD, now, claimed)
             self._challenge(asked, now)
             return None
-        self._guard.succeeded(source)
+        self._guard.succeeded(source, claimed)
         trust(asked.flow)
         return self._admitted(asked, device)
 

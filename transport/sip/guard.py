@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MOST_SOURCES = 10_000
 _FORGIVEN = 7 * 86400.0  # seconds after which a former ban no longer lengthens the next
 _LONGEST_DOUBLING = 20
+_LONGEST_NAME = 64  # of a name that somebody claims, as it is remembered
 
 
 class Misdeed(Enum):
@@ -36,7 +37,7 @@ class Misdeed(Enum):
 
 @dataclass(slots=True)
 class _Source:
-    score: float = 0.0
+    scores: dict[str, float] = field(default_factory=dict)  # by the name that was claimed
     since: float = 0.0
     bans: int = 0
     until: float = 0.0
@@ -71,8 +72,8 @@ class Guard:
         known = self._sources.get(_key(address))
         return known is not None and now < known.until
 
-    def failed(self, address: str, misdeed: Misdeed, now: float) -> Ban | None:
-        """Count a misdeed; return the ban that it led to."""
+    def failed(self, address: str, misdeed: Misdeed, now: float, claimed: str = "") -> Ban | None:
+        """Count a misdeed; return the ban that it led to. ``claimed``: who the source said that it was."""
         if self._trusted(address):
             return None
         key = _key(address)
@@ -85,20 +86,22 @@ class Guard:
         if now - known.since > self._window:
             if known.bans and now - known.since > _FORGIVEN:
                 known.bans = 0
-            known.score, known.since = 0.0, now
-        known.score += misdeed.value
-        if known.score < self._failures:
+            known.scores, known.since = {}, now
+        name = claimed[:_LONGEST_NAME]
+        known.scores[name] = known.scores.get(name, 0.0) + misdeed.value
+        if sum(known.scores.values()) < self._failures:
             return None
         seconds = min(self._ban * 2 ** min(known.bans, _LONGEST_DOUBLING), self._longest)
         known.bans += 1
-        known.score, known.since, known.until, known.why = 0.0, now, now + seconds, misdeed.words
+        known.scores, known.since, known.until, known.why = {}, now, now + seconds, misdeed.words
         return Ban(key, seconds, known.why)
 
-    def succeeded(self, address: str) -> None:
-        """Forgive what a source did wrong before it proved itself."""
+    def succeeded(self, address: str, claimed: str = "") -> None:
+        """Forgive what a source did wrong under no name or the one that it has proved: not its guesses at others'."""
         known = self._sources.get(_key(address))
         if known is not None:
-            known.score = 0.0
+            known.scores.pop("", None)
+            known.scores.pop(claimed[:_LONGEST_NAME], None)
 
     def bans(self, now: float) -> list[Ban]:
         """Return who is banned now."""

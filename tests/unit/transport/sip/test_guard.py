@@ -36,6 +36,20 @@ def test_slow_mistakes_are_forgiven() -> None:
         guard.succeeded("198.51.100.1")
 
 
+def test_who_logs_in_as_himself_may_not_guess_at_others_between() -> None:
+    """Lost otherwise: whoever has one account tries passwords of all the others for ever."""
+    guard = _guard()
+    for step in range(10):
+        guard.failed("198.51.100.1", Misdeed.PASSWORD, step, "mallory")
+        guard.failed("198.51.100.1", Misdeed.UNKNOWN, step)
+        guard.succeeded("198.51.100.1", "mallory")
+    for step in range(10, 13):
+        assert not guard.banned("198.51.100.1", step)
+        guard.failed("198.51.100.1", Misdeed.PASSWORD, step, "alice")
+        guard.succeeded("198.51.100.1", "mallory")
+    assert guard.banned("198.51.100.1", 13)
+
+
 def test_trusted_networks_are_never_banned_and_neighbours_are_not_either() -> None:
     """Lost otherwise: our own office is locked out, or a whole provider for one customer."""
     guard = _guard()
