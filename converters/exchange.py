@@ -16,6 +16,9 @@ _TOO_MANY = 200_000_000
 #: Pixels that the sides of a smaller one keep at least: twice a fax line. A JPX can only be halved: it keeps one.
 _SIDE, _JPX_SIDE = 3_500, 1_800
 _BYTE = 8
+#: Keys of a picture that is not its pixels alone.
+_MORE = ("/SMask", "/Mask", "/Decode", "/ImageMask", "/DecodeParms", "/SMaskInData", "/Matte", "/Alternates")
+_PLAIN = frozenset({0, 1, 3})
 _ICC = 2  # parts of an ICCBased colour space; Indexed and Separation have 4
 
 
@@ -54,11 +57,26 @@ def _coding(one: pikepdf.Stream) -> str:
     return str(coding)
 
 
+def _colours(one: pikepdf.Stream) -> int | None:
+    """Return the parts of a picture's own gray or RGB, 0 where its data say it, ``None`` for any other colour space.
+
+    What is ink (Separation, CMYK) or an index would be taken for light.
+    """
+    space = one.get("/ColorSpace")
+    if space is None:
+        return 0
+    if not isinstance(space, pikepdf.Array):
+        return {"/DeviceGray": 1, "/DeviceRGB": 3}.get(str(space))
+    if space[0] == "/ICCBased":
+        return int(space[1].get("/N", 0)) or None
+    return {"/CalGray": 1, "/CalRGB": 3}.get(str(space[0]))
+
+
 def _exchanged(one: pikepdf.Stream) -> bool:
     """Put a gray JPEG of a fraction of the size in a picture's place; return whether that could be done."""
     form = {"/DCTDecode": "JPEG", "/JPXDecode": "JPEG2000"}.get(_coding(one))
-    plain = not any(key in one for key in ("/SMask", "/Mask", "/Decode", "/ImageMask", "/DecodeParms", "/SMaskInData"))
-    smaller = _smaller(one.read_raw_bytes(), form) if form and plain else None
+    plain = not any(key in one for key in _MORE) and _colours(one) in _PLAIN
+    smaller = _smaller(one.read_raw_bytes(), form, _colours(one)) if form and plain else None
     if smaller is None:
         if _decoded(one) > _TOO_MANY:
             raise Refused(Reason.TOO_LARGE, detail=f" (a picture of {one.Width} x {one.Height} pixels)")
@@ -71,10 +89,15 @@ def _exchanged(one: pikepdf.Stream) -> bool:
     return True
 
 
-def _smaller(data: bytes, form: str) -> Image.Image | None:
-    """Return a picture in gray at a fraction of its size that its decoder gives; ``None`` where it does not."""
+def _smaller(data: bytes, form: str, parts: int | None) -> Image.Image | None:
+    """Return a picture of ``parts`` (0: whatever it has) in gray at a fraction of its size that its decoder gives.
+
+    ``None`` where it does not.
+    """
     with Image.open(io.BytesIO(data), formats=[form]) as picture:
         if picture.mode not in {"L", "RGB"} or picture.info.get("progressive"):
+            return None
+        if parts and parts != len(picture.getbands()):
             return None
         if isinstance(picture, Jpeg2KImagePlugin.Jpeg2KImageFile):
             picture.reduce = max(0, int(math.log2(max(1.0, min(picture.size) / _JPX_SIDE))))

@@ -8,6 +8,7 @@ that takes longer than :data:`PAGE_SECONDS` ends the child by SIGALRM, whose def
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -74,7 +75,8 @@ def serve(channel: Channel, fds: list[int]) -> None:  # noqa: ARG001  the launch
     """Answer one request; while there is none, get ready for it."""
     heap.prepare()
     if not select.select([channel], [], [], IDLE)[0]:
-        warm()
+        with contextlib.suppress(Exception):  # the request may have nothing to do with it, and goes all the same
+            warm()
     received = channel.receive()
     if received is None:
         return

@@ -225,7 +225,7 @@ class Confinement:
             child = None
         child = child or await self._fork(entry, (), limits)
         child.start_clock(limits.wall)
-        if what not in self._forking:
+        if what not in self._forking and what not in self._waiting:
             self._forking[what] = asyncio.create_task(self._fork_ahead(*what), name="the next child")
         return child
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
+import traceback
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,8 +33,12 @@ def preload(modules: Sequence[str]) -> None:
     """Import the modules, let each warm up, and make the memory ready to be shared."""
     for name in modules:
         warm = getattr(importlib.import_module(name), "warm", None)
-        if warm is not None:
+        if warm is None:
+            continue
+        try:
             warm()
+        except Exception:  # noqa: BLE001  the work may go all the same, and tells better what is wrong
+            traceback.print_exc()
     gc.collect()
     take_holes(ctypes.CDLL(None))
     gc.freeze()  # a collection in a child would write to every object

@@ -69,7 +69,7 @@ class Logins:
         if not await self._right(name, password, hashed, client) or not known:
             log.warning("login refused", client=client)
             return None
-        self._guard.succeeded(client, name)
+        self._guard.succeeded(client, self._clock(), name)
         return Identity(known.name, Proof.AUTH, tuple(parse_pattern(str(one)) for one in known.addresses))
 
     async def _right(self, name: str, password: str, known: str | None, client: str) -> bool:

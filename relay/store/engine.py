@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import sqlite3
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -190,21 +191,31 @@ def _in_savepoint(
     connection: sa.Connection, work: Callable[[sa.Connection], T], topics: set[Topic]
 ) -> tuple[T | None, Exception | None]:
     connection.info.pop("topics", None)
-    # SQLAlchemy's own savepoints cost more than most writes.
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101  the connection is open
-    driver.execute("SAVEPOINT one_write")
+    _directly(connection, "SAVEPOINT one_write")
     try:
         value = work(connection)
     except sa.exc.OperationalError:
         raise  # the database itself is in trouble (full disk, I/O): nothing of this batch may count
     except Exception as error:  # noqa: BLE001  it goes to the asker; its savepoint is rolled back, the others stand
-        driver.execute("ROLLBACK TO one_write")
-        driver.execute("RELEASE one_write")
+        _directly(connection, "ROLLBACK TO one_write")
+        _directly(connection, "RELEASE one_write")
         return None, error
-    driver.execute("RELEASE one_write")
+    _directly(connection, "RELEASE one_write")
     topics |= connection.info.pop("topics", set())
     return value, None
+
+
+def _directly(connection: sa.Connection, statement: str) -> None:
+    """Have SQLite's driver run a statement of a savepoint: SQLAlchemy's own cost more than most writes.
+
+    A fault is raised as SQLAlchemy would: SQLite may have ended the transaction by itself, and loops wait for that.
+    """
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101  the connection is open
+    try:
+        driver.execute(statement)
+    except sqlite3.Error as fault:
+        raise sa.exc.OperationalError(statement, None, fault) from fault
 
 
 class _WriterPool:

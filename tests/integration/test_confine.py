@@ -124,6 +124,21 @@ async def test_each_request_has_a_child_of_its_own_although_one_waits(confinemen
     assert len(served) == 5
 
 
+async def test_one_child_waits_after_requests_that_overlap(confinement: Confinement) -> None:
+    """Lost otherwise: each burst leaves children behind, until no thread can be started beside them."""
+
+    async def one(delay: float) -> None:
+        await asyncio.sleep(delay)
+        await confinement.run("relay.intruder:tell", {})
+
+    for _ in range(12):
+        await asyncio.gather(*(one(0.003 * place) for place in range(6)))
+    await _waiting(confinement)
+    async with asyncio.timeout(5):
+        while len(confinement._ended) > 1 or confinement._forking:
+            await asyncio.sleep(0.02)
+
+
 async def test_one_child_waits_however_long_requests_may_take(confinement: Confinement) -> None:
     """Lost otherwise: a child more waits for ever after each page that is read, and the machine fills with them."""
     for wall in (5.0, 6.0, 7.0):

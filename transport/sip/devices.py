@@ -191,7 +191,7 @@ class Devices:
             self._guard.failed(source, Misdeed.PASSWORD, now, claimed)
             self._challenge(asked, now)
             return None
-        self._guard.succeeded(source, claimed)
+        self._guard.succeeded(source, now, claimed)
         trust(asked.flow)
         return self._admitted(asked, device)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MOST_SOURCES = 10_000
 _FORGIVEN = 7 * 86400.0  # seconds after which a former ban no longer lengthens the next
 _LONGEST_DOUBLING = 20
+_PROVEN, _MOST_PROVEN = 3600.0, 4
 _LONGEST_NAME = 64  # of a name that somebody claims, as it is remembered
 
 
@@ -38,6 +39,7 @@ class Misdeed(Enum):
 @dataclass(slots=True)
 class _Source:
     scores: dict[str, float] = field(default_factory=dict)  # by the name that was claimed
+    proven: OrderedDict[str, float] = field(default_factory=OrderedDict)  # names, and when they were proved last
     since: float = 0.0
     bans: int = 0
     until: float = 0.0
@@ -89,19 +91,31 @@ class Guard:
             known.scores, known.since = {}, now
         name = claimed[:_LONGEST_NAME]
         known.scores[name] = known.scores.get(name, 0.0) + misdeed.value
-        if sum(known.scores.values()) < self._failures:
+        # Behind one address may be an office: one machine there with an old password must not lock out the others.
+        proven = sum(now - at < _PROVEN for at in known.proven.values())
+        if sum(known.scores.values()) < self._failures * (1 + proven):
             return None
         seconds = min(self._ban * 2 ** min(known.bans, _LONGEST_DOUBLING), self._longest)
         known.bans += 1
         known.scores, known.since, known.until, known.why = {}, now, now + seconds, misdeed.words
         return Ban(key, seconds, known.why)
 
-    def succeeded(self, address: str, claimed: str = "") -> None:
-        """Forgive what a source did wrong under no name or the one that it has proved: not its guesses at others'."""
+    def succeeded(self, address: str, now: float, claimed: str = "") -> None:
+        """Forgive what a source did wrong under no name or the one that it has proved: not its guesses at others'.
+
+        Each name that was proved in the last hour, up to :data:`_MOST_PROVEN`, lets so many failures more pass.
+        """
         known = self._sources.get(_key(address))
-        if known is not None:
-            known.scores.pop("", None)
-            known.scores.pop(claimed[:_LONGEST_NAME], None)
+        if known is None:
+            return
+        name = claimed[:_LONGEST_NAME]
+        known.scores.pop("", None)
+        known.scores.pop(name, None)
+        if name:
+            known.proven[name] = now
+            known.proven.move_to_end(name)
+            while len(known.proven) > _MOST_PROVEN:
+                known.proven.popitem(last=False)
 
     def bans(self, now: float) -> list[Ban]:
         """Return who is banned now."""

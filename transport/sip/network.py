@@ -286,7 +286,7 @@ class SipNetwork:
             if device is not None:
                 self._from_device(asked, device)
             return
-        self._guard.succeeded(source)
+        self._guard.succeeded(source, self._clock())
         trust(asked.flow)
         if asked.method == "INVITE":
             self._from_trunk(asked, trunk)
