@@ -55,10 +55,18 @@ def open_targets(connection: sa.Connection, due: Iterable[tuple[str, str, float]
 
 
 def claim(
-    connection: sa.Connection, lane: str, lease: Lease, now: float, skip: Collection[str], limit: int
+    connection: sa.Connection,
+    lane: str,
+    lease: Lease,
+    now: float,
+    skip: Collection[str],
+    limit: int,
+    given: int = 0,
 ) -> list[Claim]:
     """Claim the first due delivery of each of up to ``limit`` targets that are not held and not in ``skip``.
 
+    ``given``: how many the caller has claimed before. Of all its claims every eighth (:data:`FAILING`) is for a target
+    whose last delivery failed, also where a full lane frees its places one at a time.
     Nothing is returned only where nothing is due: targets whose ``due_at`` was too low are passed.
     """
     claims: list[Claim] = []
@@ -68,7 +76,8 @@ def claim(
         here = {"of_lane": lane, "at": now, "passed": json.dumps(list(passed))}
         good = connection.execute(well, {**here, "most": limit}).scalars().all()
         bad = connection.execute(failing, {**here, "most": min(limit, FAILING)}).scalars().all()
-        share = min(len(bad), limit // FAILING)  # however many answer, those that failed have their turns
+        turns = (given + limit) // FAILING - given // FAILING
+        share = min(len(bad), turns)  # however many answer, those that failed have their turns
         names = [*good[: limit - share], *bad][:limit]
         if not names:
             break
@@ -146,18 +155,26 @@ _HEAD: Final[sa.Select[Any]] = (
 _leased = sa.and_(delivery.c.lease_until.is_not(None), delivery.c.lease_until >= sa.bindparam("at"))
 _ready_at = sa.case((_leased, delivery.c.lease_until), else_=delivery.c.not_before)
 _EARLIEST: Final = sa.select(sa.func.min(_ready_at)).where(_of_target, _is_due, _unblocked)
-#: The first that nobody works on; where there is none, the few that somebody does. The cost is that of a few rows,
-#: however many wait; what an elder blocks is looked at in vain once, and corrected then.
-_first = (
-    sa.select(sa.case((delivery.c.not_before < sa.bindparam("at"), sa.bindparam("at")), else_=delivery.c.not_before))
+#: The lesser of two times: when the first that nobody works on is ready, and when the first lease ends, as its holder
+#: may have died. A lease counts only where its row stands before the first free one: any other row is ready no earlier
+#: than that. So the rows that are looked at are those held and one more, however many wait; what an elder blocks is
+#: looked at in vain once, and corrected then.
+_free = (
+    sa.select(delivery.c.not_before)
     .where(_of_target, _is_due, sa.or_(delivery.c.lease_until.is_(None), delivery.c.lease_until < sa.bindparam("at")))
     .order_by(delivery.c.not_before, delivery.c.id)
     .limit(1)
     .scalar_subquery()
 )
-_held = sa.select(sa.func.min(delivery.c.lease_until)).where(_of_target, _is_due).scalar_subquery()
+_first = sa.select(_free.label("ready")).subquery("first")
+_free_at = sa.case((_first.c.ready < sa.bindparam("at"), sa.bindparam("at")), else_=_first.c.ready)
+_held = sa.select(sa.func.min(delivery.c.lease_until).label("ready")).where(
+    _of_target, _is_due, _leased, delivery.c.not_before < sa.func.coalesce(_free, sa.literal_column("1e300"))
+)
+_ready = sa.union_all(sa.select(_free_at.label("ready")), _held).subquery("ready")  # least() of SQLite minds NULL
+_next = sa.select(sa.func.min(_ready.c.ready)).scalar_subquery()
 _row = sa.and_(target.c.lane == sa.bindparam("of_lane"), target.c.name == sa.bindparam("of_target"))
-_NEXT: Final = target.update().where(_row).values(due_at=sa.func.coalesce(_first, _held))
+_NEXT: Final = target.update().where(_row).values(due_at=_next)
 _LOCK: Final = sa.select(target.c.name).where(_row).with_for_update()
 
 

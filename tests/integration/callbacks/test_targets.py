@@ -23,9 +23,9 @@ def owe(store: Store, ids: IdSource, *names: str, order: str = "", after: float 
     store.write_now(post, ids, LANE, None, None, posts, NOW)
 
 
-def claim(store: Store, at: float, *skip: str, limit: int = 64) -> list[queue.Claim]:
+def claim(store: Store, at: float, *skip: str, limit: int = 64, given: int = 0) -> list[queue.Claim]:
     """Claim what is due."""
-    return store.write_now(targets.claim, LANE, LEASE, at, frozenset(skip), limit)
+    return store.write_now(targets.claim, LANE, LEASE, at, frozenset(skip), limit, given)
 
 
 def end(store: Store, ids: IdSource, one: queue.Claim, at: float, *, well: bool = True, pause: float = 5.0) -> None:
@@ -88,6 +88,29 @@ def test_a_lease_that_ran_out_is_claimed_by_a_successor(store: Store, ids: IdSou
     assert (again.id, again.fence) == (one.id, one.fence + 1)
 
 
+def test_what_a_dead_worker_held_does_not_wait_for_what_was_deferred(store: Store, ids: IdSource) -> None:
+    """Lost otherwise: what a killed worker held comes hours late, as another to its endpoint was deferred."""
+    owe(store, ids, "crm", "crm")
+    (first,) = claim(store, NOW)
+    (second,) = claim(store, NOW)
+    end(store, ids, second, NOW + 1, well=False, pause=5 * 3600.0)
+    assert due_at(store, "crm") == NOW + LEASE.seconds
+    assert claim(store, NOW + LEASE.seconds - 1) == []
+    (again,) = claim(store, NOW + LEASE.seconds + 1)
+    assert again.id == first.id
+    end(store, ids, again, NOW + LEASE.seconds + 2)
+    assert due_at(store, "crm") == NOW + 1 + 5 * 3600.0
+
+
+def test_what_is_due_before_a_lease_ends_does_not_wait_for_it(store: Store, ids: IdSource) -> None:
+    """Lost otherwise: one call that takes long keeps the endpoint's others waiting."""
+    owe(store, ids, "crm", "crm")
+    claim(store, NOW)
+    (second,) = claim(store, NOW)
+    end(store, ids, second, NOW + 1, well=False, pause=5.0)
+    assert due_at(store, "crm") == NOW + 6
+
+
 def test_targets_that_failed_come_back_a_few_at_a_time(store: Store, ids: IdSource) -> None:
     """Lost otherwise: five hundred endpoints that time out together keep those waiting that answer."""
     dead = [f"dead-{index:02d}" for index in range(3 * targets.FAILING)]
@@ -117,6 +140,20 @@ def test_targets_that_failed_have_their_turns_however_many_answer(store: Store, 
     owe(store, ids, *(f"well-{index}" for index in range(20)))
     assert "dead" not in [one.row.target for one in claim(store, NOW + 6, limit=4)]
     assert "dead" in [one.row.target for one in claim(store, NOW + 6, limit=8)]
+
+
+def test_targets_that_failed_have_their_turns_in_a_full_lane(store: Store, ids: IdSource) -> None:
+    """Lost otherwise: where each place that gets free is taken at once, an endpoint that failed once starves."""
+    dead = [f"dead-{index}" for index in range(4)]
+    owe(store, ids, *dead)
+    for one in claim(store, NOW):
+        end(store, ids, one, NOW, well=False, pause=5.0)
+    owe(store, ids, *(f"well-{index:02d}" for index in range(40)))
+    taken = [
+        one.row.target for given in range(2 * targets.FAILING) for one in claim(store, NOW + 6, limit=1, given=given)
+    ]
+    turns = [place for place, name in enumerate(taken) if name in dead]
+    assert turns == [targets.FAILING - 1, 2 * targets.FAILING - 1]
 
 
 def test_what_is_passed_is_passed_whatever_it_is_called(store: Store, ids: IdSource) -> None:
