@@ -31,7 +31,7 @@ from relay.confine import Confinement
 from relay.doors import Doors
 from relay.ids import IdSource
 from relay.inbound.arrival import Arrivals
-from relay.inbound.reading import Reading
+from relay.inbound.reading import Overdue, Reading
 from relay.keys import node_name, secret_key
 from relay.mailer.enclosures import Enclosures
 from relay.mailer.language import Languages
@@ -187,6 +187,9 @@ class Service:
             )  # fmt: skip
             self._run(reading.run())
             self._checks.append(checking.readers(house.policy, self._settings.ocr.languages))
+        elif Role.LINES in self._roles:
+            # Where no node reads, what came in here would wait for its words for ever.
+            self._run(Overdue(house.store, house.ids, house.clock, self._settings.ocr.fax_seconds).run())
         self._run(house.policy.watch())
         trace_days = self._settings.lines.trace_days
         forget = self._line.forget if self._line is not None else None

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 import structlog
 
 from converters import Broken, Converter, Reason, Refused, ocr
-from relay.errors import LostClaim
+from relay.errors import LostClaim, RelayError
 from relay.fax import Inbound
 from relay.store import faxes, queue
 from relay.store.engine import Store, Topic, pause
@@ -62,6 +62,54 @@ def asked(policy: Policy | None) -> bool:
     return policy is not None and any(number.ocr for number in policy.numbers.values())
 
 
+class Overdue:
+    """Lets faxes go that have waited too long for their words. It reads nothing: a node without a converter runs it.
+
+    ``seconds``: the longest that a fax waits. Several nodes may run it at once.
+    """
+
+    def __init__(
+        self, store: Store, ids: IdSource, clock: Callable[[], float], seconds: float, *, poll: float = POLL
+    ) -> None:
+        self._store = store
+        self._ids = ids
+        self._clock = clock
+        self._seconds = seconds
+        self._poll = poll
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            try:
+                await self.let_go()
+            except (sa.exc.SQLAlchemyError, RelayError):
+                log.exception("faxes that have waited too long for their words wait on")
+            await asyncio.sleep(self._poll)
+
+    async def let_go(self) -> int:
+        """Deliver what has waited too long, without its words; return how many faxes."""
+        return await self._store.write(self._let_go)
+
+    def _let_go(self, connection: sa.Connection) -> int:
+        now = self._clock()
+        taken = sa.select(document.c.id).where(document.c.lease_until >= now)
+        query = sa.select(fax).where(
+            fax.c.state == Inbound.READING.value,
+            fax.c.updated_at < now - self._seconds,
+            fax.c.document_id.not_in(taken),
+        )
+        gone = 0
+        # What another node holds is let go there, or its words have come.
+        for row in connection.execute(query.order_by(fax.c.id).with_for_update(skip_locked=True, of=fax)).all():
+            try:
+                _move(connection, self._ids, row, "not read: nobody came to it in time", now, searchable=False)
+            except RelayError:  # one that cannot go must not keep the others
+                log.exception("a fax that has waited too long for its words waits on", fax=row.id)
+            else:
+                gone += 1
+        return gone
+
+
 class Reading:
     """The stage's loop. ``limits``: the settings' section ``ocr``."""
 
@@ -88,8 +136,9 @@ class Reading:
 
     async def run(self) -> None:
         """Read until cancelled."""
+        overdue = Overdue(self._store, self._ids, self._clock, self._limits.fax_seconds, poll=self._poll)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch())
+            group.create_task(overdue.run())
             for _ in range(self._limits.at_once):
                 group.create_task(self._worker())
 
@@ -102,20 +151,11 @@ class Reading:
                 except sa.exc.SQLAlchemyError:
                     log.exception("the database is in trouble; the fax is read when its lease has run out")
                     done = False
+                except RelayError:  # one fax that cannot be moved must not end the service
+                    log.exception("a fax could not be moved on; it is read when its lease has run out")
+                    done = False
                 if not done:
                     await pause(woken, self._poll)
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                await self.let_overdue_go()
-            except sa.exc.SQLAlchemyError:
-                log.exception("faxes that have waited too long for their words wait on")
-            await asyncio.sleep(self._poll)
-
-    async def let_overdue_go(self) -> int:
-        """Deliver what has waited too long behind others without its words; return how many faxes."""
-        return await self._store.write(self._let_overdue_go)
 
     async def step(self) -> bool:
         """Read one fax; return whether there was one."""
@@ -176,35 +216,26 @@ class Reading:
 
     def _received(self, connection: sa.Connection, claim: queue.Claim, pdf: str | None, told: str) -> None:
         queue.keep(connection, document, claim, **({"pdf": pdf} if pdf else {}))
-        row = _fax_of(connection, claim.id)
+        row = _fax_of(connection, claim.id, lock=True)
         log.info("a received fax was read", fax=row.id, told=told, searchable=pdf is not None)
-        self._move(connection, row, told, searchable=pdf is not None)
-
-    def _let_overdue_go(self, connection: sa.Connection) -> int:
-        now = self._clock()
-        taken = sa.select(document.c.id).where(document.c.lease_until >= now)
-        query = sa.select(fax).where(
-            fax.c.state == Inbound.READING.value,
-            fax.c.updated_at < now - self._limits.fax_seconds,
-            fax.c.document_id.not_in(taken),
-        )
-        rows = connection.execute(query).all()
-        for row in rows:
-            self._move(connection, row, "not read: too many faxes were before it", searchable=False)
-        return len(rows)
-
-    def _move(self, connection: sa.Connection, row: sa.Row[Any], told: str, *, searchable: bool) -> None:
-        reason = f"{row.reason.removesuffix(_WAITS)}; {told}"
-        faxes.move(
-            connection, self._ids, row.id, Inbound.RECEIVED, at=self._clock(), reason=reason,
-            detail={"searchable": searchable},
-        )  # fmt: skip
+        _move(connection, self._ids, row, told, self._clock(), searchable=pdf is not None)
 
 
-def _fax_of(connection: sa.Connection, document_id: int) -> sa.Row[Any]:
-    """Return the fax that waits for a document's words; raises :class:`LostClaim` where none does any more."""
+def _move(
+    connection: sa.Connection, ids: IdSource, row: sa.Row[Any], told: str, now: float, *, searchable: bool
+) -> None:
+    reason = f"{row.reason.removesuffix(_WAITS)}; {told}"
+    detail = {"searchable": searchable}
+    faxes.move(connection, ids, row.id, Inbound.RECEIVED, at=now, reason=reason, detail=detail)
+
+
+def _fax_of(connection: sa.Connection, document_id: int, *, lock: bool = False) -> sa.Row[Any]:
+    """Return the fax that waits for a document's words; raises :class:`LostClaim` where none does any more.
+
+    ``lock``: until the transaction ends, so that no other node lets it go meanwhile.
+    """
     query = sa.select(fax).where(fax.c.document_id == document_id, fax.c.state == Inbound.READING.value)
-    row = connection.execute(query).first()
+    row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
         raise LostClaim(f"no fax waits for the words of document {document_id}")
     return row

@@ -65,7 +65,10 @@ class Committer:
         return await asyncio.shield(done)
 
     async def note(self, report: MailReport) -> bool:
-        """Note what was reported on a mail of ours; return whether that changed something."""
+        """Note what was reported on a mail of ours; return whether that changed something.
+
+        Raises :class:`relay.errors.Refusal` as :func:`relay.outbox.mails.note` does.
+        """
         return await self._store.write(mails.note, self._ids, report, self._clock())
 
     async def _write(self) -> None:

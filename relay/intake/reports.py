@@ -62,7 +62,7 @@ class Reports:
         return next((found for text in written if (found := self._addresses.read(text)) is not None), None)
 
     async def take(self, message: Path, recipient: ReportAddress) -> None:
-        """Read a report and note what it says; raises :class:`Refusal` for one that is out of bounds."""
+        """Read a report and note what it says; raises :class:`Refusal` for one out of bounds or too early."""
         report, _ = await self.read(message, recipient.delivery)
         if report is None:
             log.info("a mail to an address for reports says nothing", delivery=recipient.delivery)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from relay.errors import Refusal
 from relay.outbox.lane import State
 from relay.store import faxes
 from relay.store.tables import RECEIVED_FAX, delivery, event, fax
@@ -22,6 +23,7 @@ OPENED: Final = "mail.opened"
 BOUNCED: Final = "mail.bounced"
 DELIVERED: Final = "mail.delivered"
 _MAIL: Final = "mail"
+_UNDER_WAY: Final = "What became of the mail is not written yet. Try again later."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,10 @@ def of_delivery(connection: sa.Connection, delivery_id: int) -> sa.Row[Any] | No
 
 
 def note(connection: sa.Connection, ids: IdSource, report: MailReport, now: float) -> bool:
-    """Write what was reported, with its event; return ``False`` where it changes nothing."""
+    """Write what was reported, with its event; return ``False`` where it changes nothing.
+
+    Raises a temporary :class:`Refusal` for a mail that came back before we wrote that a server had it.
+    """
     row = of_delivery(connection, report.delivery)
     if row is None:
         return False
@@ -65,9 +70,15 @@ def _opened(connection: sa.Connection, ids: IdSource, row: sa.Row[Any], words: s
 
 
 def _bounced(connection: sa.Connection, ids: IdSource, row: sa.Row[Any], words: str, now: float) -> bool:
-    """Note that a mail came back which a server had taken; one that is still tried, or was refused, is told already."""
+    """Note that a mail came back which a server had taken; one that was never tried, or was refused, is told already.
+
+    A quick server returns a mail before our connection to it has ended, and its report comes once: whoever brings it
+    is asked to bring it again. ``row`` decides, read before the update: what was ended in between is asked for too.
+    """
     taken = sa.and_(delivery.c.id == row.id, delivery.c.state == State.DONE.value)
     if connection.execute(delivery.update().where(taken).values(state=State.FAILED.value, answer=words)).rowcount != 1:
+        if row.state == State.DUE.value and row.attempts > 0:
+            raise Refusal(451, "4.3.0", _UNDER_WAY)
         return False
     reason = f"the mail to {row.target} came back: {words}"
     detail = told(row.target, words, row.id)

@@ -235,3 +235,29 @@ async def test_a_report_in_a_mailbox_is_noted_and_answered_by_nobody(office: Off
     await until(lambda: (dovecot.count("Processed"), dovecot.count("Rejected")) == (2, 1))
     assert [row.kind for row in office.rows(event) if row.kind.startswith("mail.")] == ["mail.opened"]
     assert (len(office.rows(delivery)), len(office.faxes), box.trouble) == (1, 1, None)  # no answer, no fax
+
+
+async def test_a_mail_that_came_back_early_is_looked_at_again(office: Office, dovecot: Dovecot) -> None:
+    """Lost otherwise: what comes back before its delivery is written is put away, and nobody hears of it."""
+    ids = IdSource()
+
+    def work(connection: sa.Connection) -> int:
+        values = {
+            "direction": "inbound", "number": "+97231234567", "peer": "", "line_call": "in", "settings": {},
+            "created_at": 1.0,
+        }  # fmt: skip
+        fax_id, one = faxes.create(connection, ids, values, reason="it rings"), ids()
+        row = {"id": one, "lane": "mail", "target": "bob@example.com", "order_key": "x", "kind": RECEIVED_FAX}
+        row |= {"fax_id": fax_id, "payload": {}, "state": "due", "attempts": 1, "not_before": 1.0, "created_at": 1.0}
+        connection.execute(delivery.insert().values(row))
+        return one
+
+    one = await office.store.write(work)
+    text = (Path(__file__).parents[2] / "data" / "reports" / "returned-postfix.eml").read_text("utf-8")
+    dovecot.put(text.replace("@@TO@@", REPORTS.of(one)).replace("\n", "\r\n").encode())
+    office.serve()
+    await until(lambda: office.fates == ["waiting"])
+    assert [row.kind for row in office.rows(event) if row.kind.startswith("mail.")] == []
+    await office.store.write(lambda c: c.execute(delivery.update().values(state="done")))
+    await until(lambda: dovecot.count("Processed") == 1)
+    assert [row.kind for row in office.rows(event) if row.kind.startswith("mail.")] == ["mail.bounced"]

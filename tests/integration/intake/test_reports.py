@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from relay.errors import Refusal
 from relay.fax import Inbound
 from relay.ids import IdSource
 from relay.intake import remote
@@ -159,6 +160,19 @@ async def test_a_mail_that_is_still_tried_or_is_no_received_fax_is_not_told_as_r
     assert told(relay) == []
 
 
+async def test_a_mail_that_comes_back_before_its_delivery_is_written_is_asked_for_again(relay: Relay) -> None:
+    """Lost otherwise: a server that returns a mail at once is told 250, and nobody hears that the mail came back."""
+    (one,) = mailed(relay, "bob@example.com", state="due")
+    here = delivery.update().where(delivery.c.id == one)
+    relay.store.write_now(lambda c: c.execute(here.values(attempts=1)))  # its connection is still being ended
+    assert (await report(relay, "returned-postfix", REPORTS.of(one))).startswith("451 4.3.0 ")
+    assert [row.state for row in relay.rows(delivery)] == ["due"]
+    assert told(relay) == []
+    relay.store.write_now(lambda c: c.execute(here.values(state="done")))
+    assert (await report(relay, "returned-postfix", REPORTS.of(one))).startswith("250 ")
+    assert [kind for kind, _ in told(relay)] == ["mail.bounced"]
+
+
 async def test_a_report_out_of_bounds_is_refused(relay: Relay) -> None:
     """Lost otherwise: a report that no parser should see ends the child that reads mail."""
     (one,) = mailed(relay, "bob@example.com")
@@ -173,17 +187,19 @@ async def test_a_report_out_of_bounds_is_refused(relay: Relay) -> None:
 async def test_an_accepting_process_has_main_note_a_report(relay: Relay) -> None:
     """Lost otherwise: with several accepting processes no report counts; or one is taken that nobody noted."""
     (one,) = mailed(relay, "bob@example.com")
+    (early,) = mailed(relay, "alice@example.com", state="due")
+    relay.store.write_now(lambda c: c.execute(delivery.update().where(delivery.c.id == early).values(attempts=1)))
     ours, theirs = (Link(end) for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
     away = RemoteCommitter(ours)
 
     async def main() -> None:
-        for _ in range(2):
+        for _ in range(3):
             received = await theirs.receive()
             assert received is not None
             await remote.answer(relay.committer, theirs, received[0], received[1][0])
 
     async def hear() -> None:
-        for _ in range(2):
+        for _ in range(3):
             answer = await ours.receive()
             assert answer is not None
             away.answered(answer[0])
@@ -192,6 +208,8 @@ async def test_an_accepting_process_has_main_note_a_report(relay: Relay) -> None
     said = MailReport(one, opened=True, words="its link was opened")
     assert await asyncio.wait_for(away.note(said), 5) is True
     assert await asyncio.wait_for(away.note(said), 5) is False
+    with pytest.raises(Refusal, match=r"451 4\.3\.0"):
+        await asyncio.wait_for(away.note(MailReport(early, opened=False, words="no such user")), 5)
     await asyncio.gather(*running)
     assert [kind for kind, _ in told(relay)] == ["mail.opened"]
     away.gone()

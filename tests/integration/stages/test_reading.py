@@ -13,14 +13,19 @@ import pytest
 import sqlalchemy as sa
 
 from converters import Broken, Reason, Refused, ocr
+from relay.app import Service, open_house
+from relay.errors import IllegalMove, LostClaim
+from relay.fax import Inbound
 from relay.ids import IdSource
 from relay.inbound.quarantine import release
-from relay.inbound.reading import TRIES, Reading
+from relay.inbound.reading import TRIES, Overdue, Reading
 from relay.mailer import record as records
 from relay.mailer.language import Languages
 from relay.mailer.received import received_fax
-from relay.settings import Ocr
-from relay.store import faxes, queue
+from relay.roles import Role
+from relay.settings import Ocr, load
+from relay.store import faxes, queue, schema
+from relay.store.engine import Store
 from relay.store.tables import document, fax
 from relay.testing import PlainConverter
 from transport.seam import Cause
@@ -53,6 +58,10 @@ class Room:
             self.store, self.blobs, self.converter, IdSource(), self.clock,  # type: ignore[arg-type]  # a stand-in
             lease=queue.Lease(owner), limits=limits, poll=0.02,
         )  # fmt: skip
+
+    def overdue(self) -> Overdue:
+        """A service's watch, as a node without a converter runs it."""
+        return Overdue(self.store, IdSource(), self.clock, LIMITS.fax_seconds, poll=0.02)
 
     async def arrive(self, *pages: bytes) -> Any:
         """Take in a fax and return its row."""
@@ -230,15 +239,118 @@ async def test_what_waits_behind_others_goes_without_words_in_time(tmp_path: Pat
     """Lost otherwise: as above, for a fax that nobody has begun to read."""
     room = Room(tmp_path)
     await room.arrive(b"one")
-    assert await room.stage.let_overdue_go() == 0
+    assert await room.overdue().let_go() == 0
     claim = await room.store.write(queue.claim_reading, queue.Lease("node-test", 1000), room.clock())
     room.clock.now += 101
-    assert await room.stage.let_overdue_go() == 0, "it is being read now"
+    assert await room.overdue().let_go() == 0, "it is being read now"
     assert claim is not None
     await room.store.write(queue.release_leases, "node-test")
     async with room.running(room.reader("node-test", LIMITS.model_copy(update={"at_once": 0}))):
         row = await room.until("received")
-    assert row.reason == "1 page received; not read: too many faxes were before it"
+    assert row.reason == "1 page received; not read: nobody came to it in time"
+
+
+def waiting(store: Store, count: int, now: float) -> list[int]:
+    """Make received faxes that wait for their words; return their ids."""
+    ids = IdSource()
+
+    def one(connection: sa.Connection) -> int:
+        of = ids()
+        connection.execute(document.insert().values(id=of, rendering="", blob="0" * 64, created_at=now))
+        values = {
+            "direction": "inbound", "number": "+97231234567", "peer": "", "line_call": str(of), "settings": {},
+            "created_at": now,
+        }  # fmt: skip
+        fax_id = faxes.create(connection, ids, values, reason="it rings")
+        faxes.move(connection, ids, fax_id, Inbound.READING, at=now, reason="1 page", changes={"document_id": of})
+        return fax_id
+
+    return [store.write_now(one) for _ in range(count)]
+
+
+def states(store: Store) -> list[str]:
+    """The states of all faxes, in the order of their ids."""
+    return list(store.read_now(lambda c: c.execute(sa.select(fax.c.state).order_by(fax.c.id)).scalars()))
+
+
+async def test_two_nodes_let_each_overdue_fax_go_once(postgresql_database: str) -> None:
+    """Lost otherwise: the slower of two nodes meets a fax that is gone already, and its service ends."""
+    store = Store(postgresql_database)
+    schema.upgrade(store.engine)
+    clock = Clock()
+    first, second = waiting(store, 2, clock.now - 101)
+    nodes = [Overdue(store, IdSource(), clock, LIMITS.fax_seconds) for _ in range(2)]
+    with store.engine.begin() as other:  # the other node is in the middle of its step
+        faxes.move(other, IdSource(), first, Inbound.RECEIVED, at=clock.now, reason="gone")
+        assert await asyncio.wait_for(nodes[0].let_go(), 5) == 1
+    assert states(store) == ["received", "received"]
+    waiting(store, 20, clock.now - 101)
+    assert sum(await asyncio.gather(*(node.let_go() for node in nodes))) == 20
+    assert second in store.read_now(lambda c: set(c.execute(sa.select(fax.c.id)).scalars()))
+    store.close()
+
+
+async def test_a_fax_whose_words_come_while_it_is_let_go_is_delivered_once(postgresql_database: str) -> None:
+    """Lost otherwise: its reader meets a fax that is gone already, and the service ends."""
+    store = Store(postgresql_database)
+    schema.upgrade(store.engine)
+    clock = Clock()
+    (one,) = waiting(store, 1, clock.now)
+    converter: Any = PlainConverter()
+    blobs: Any = None
+    stage = Reading(store, blobs, converter, IdSource(), clock, lease=queue.Lease("slow"), limits=LIMITS)
+    claim = await store.write(queue.claim_reading, queue.Lease("slow"), clock())
+    assert claim is not None
+    with store.engine.begin() as other:
+        faxes.move(other, IdSource(), one, Inbound.RECEIVED, at=clock.now, reason="gone")
+        late = asyncio.create_task(store.write(stage._received, claim, None, "its words were read"))
+        await asyncio.sleep(0.3)
+        assert not late.done(), "it waits for the other's decision"
+    with pytest.raises(LostClaim):
+        await late
+    store.close()
+
+
+async def test_a_fax_that_cannot_be_moved_keeps_no_other_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lost otherwise: one row that somebody else has changed ends the service, again after each start."""
+    room = Room(tmp_path)
+    bad, _ = waiting(room.store, 2, room.clock.now - 101)
+    real = faxes.move
+
+    def move(connection: sa.Connection, ids: IdSource, fax_id: int, *rest: Any, **named: Any) -> None:
+        if fax_id == bad:
+            raise IllegalMove("it has left reading meanwhile")
+        real(connection, ids, fax_id, *rest, **named)
+
+    monkeypatch.setattr(faxes, "move", move)
+    monkeypatch.setattr(ocr, "there", lambda _: "")
+    async with asyncio.timeout(10), room.running(room.stage):
+        while states(room.store) != ["reading", "received"]:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        monkeypatch.setattr(faxes, "move", real)
+        room.clock.now += 61  # the lease of the reader that failed has run out
+        while states(room.store) != ["received", "received"]:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("roles", [{Role.LINES}, {Role.PREPARE}])
+async def test_a_node_that_only_takes_calls_lets_overdue_faxes_go(tmp_path: Path, roles: set[Role]) -> None:
+    """Lost otherwise: where no node prepares documents, received faxes wait for their words for ever."""
+    settings = load(environment={"FAXRELAY_DATA": str(tmp_path)})
+    simulated = settings.lines.simulated.model_copy(update={"enabled": False})
+    lines = settings.lines.model_copy(update={"simulated": simulated})
+    settings = settings.model_copy(update={"lines": lines})
+    with open_house(settings) as house:
+        waiting(house.store, 1, house.clock() - settings.ocr.fax_seconds - 1)
+        async with asyncio.timeout(20), contextlib.AsyncExitStack() as stack:
+            service = Service(house, stack, frozenset(roles), asyncio.Event())
+            await service.start()
+            while states(house.store) != ["received"]:
+                await asyncio.sleep(0.02)
+            assert service.failed is None
 
 
 async def test_what_is_let_out_of_the_quarantine_is_read_too(tmp_path: Path) -> None:
