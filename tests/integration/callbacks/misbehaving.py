@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -114,3 +115,8 @@ async def receiver(
         yield there
     finally:
         server.close()
+
+
+def bodies(there: Receiver) -> list[dict[str, Any]]:
+    """Return what a receiver got, as JSON."""
+    return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in there.requests]

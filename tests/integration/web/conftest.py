@@ -10,9 +10,16 @@ from relay.ids import IdSource
 from relay.store.engine import Store
 
 from ..mailer.desk import Desk
+from .browser import Browser
 
 
 @pytest.fixture
 def desk(tmp_path: Path, ids: IdSource, store: Store) -> Desk:
     """A desk on an empty store."""
     return Desk(tmp_path, ids, store)
+
+
+@pytest.fixture
+def web(desk: Desk) -> Browser:
+    """A browser on the desk's pages."""
+    return Browser(desk)
