@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import re
 from email.message import EmailMessage
-from typing import TYPE_CHECKING
 
 from .desk import Desk
-
-if TYPE_CHECKING:
-    pass
 
 
 def the_mail(desk: Desk) -> EmailMessage:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from relay.mailer.lane import Followed
@@ -13,9 +11,6 @@ from transport.seam import Cause
 
 from .desk import OFFICE_B, PNG, Desk, confirmed, ended
 from .reader import text, the_mail, words
-
-if TYPE_CHECKING:
-    pass
 
 CUT = """\
 A fax from +972 3-123-4567: 2 pages, attached as fax_FAX_20260921.pdf.

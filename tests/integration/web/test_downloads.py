@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,9 +15,6 @@ from transport.seam import Cause
 
 from ..mailer.desk import NOW, Desk, confirmed, ended
 from .browser import LIFE, LINKS, Browser, everything, link, waiting
-
-if TYPE_CHECKING:
-    pass
 
 
 def test_downloads_are_attachments_under_names_of_ours(desk: Desk, web: Browser) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,9 +23,6 @@ from transport.seam import Cause
 
 from ..mailer.desk import NOW, Desk, confirmed, ended
 from .browser import LIFE, Browser, everything, link, services, waiting
-
-if TYPE_CHECKING:
-    pass
 
 
 def test_looking_at_a_link_changes_nothing_however_often(desk: Desk, web: Browser) -> None:
